@@ -1,0 +1,68 @@
+# Laneway. `make help` lists the targets; each says what it does while it does it.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_FLAGS := $(if $(filter 1 yes true,$(ONCE)),--once)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: setup
+setup: $(VENV)/.installed ## Install everything into .venv (apt only for a missing venv module)
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh tools/setup.sh
+	@touch $@
+
+.PHONY: run
+run: setup ## Run the platform here and show it working (ONCE=1: end after that)
+	@exec $(BIN)/laneway demo $(DEMO_FLAGS)
+
+.PHONY: test
+test: setup lint types ## Lint, types and all tests that need Python alone
+	@echo "== tests: unit, broker (own Redis), platform (own everything)"
+	@$(BIN)/pytest
+
+.PHONY: unit
+unit: setup ## Unit tests alone: no network, seconds
+	@$(BIN)/pytest -m unit
+
+.PHONY: lint
+lint: setup ## Style, complexity, import directions
+	@echo "== lint"
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports
+
+.PHONY: types
+types: setup ## Static types
+	@echo "== types"
+	@$(BIN)/mypy
+
+.PHONY: fmt
+fmt: setup ## Format and mend what can be mended
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+.PHONY: test-s3
+test-s3: setup ## S3 tests against versitygw, built with Go
+	@sh tools/versitygw.sh
+	@$(BIN)/pytest tests/broker/test_s3_storage.py --s3-server .cache/versitygw
+
+.PHONY: bench-start
+bench-start: setup ## Cold start: seconds of `laneway --help`, modules of a notifications worker
+	@$(BIN)/python tests/bench/cold_start.py
+
+.PHONY: samples
+samples: setup ## Make the sample documents anew
+	@$(BIN)/python tools/make_samples.py
+
+.PHONY: lock
+lock: setup ## Resolve the dependencies anew into requirements.lock
+	@sh tools/lock.sh
+
+.PHONY: clean
+clean: ## Remove what was installed and built here, and the local platform's data
+	@rm -rf $(VENV) .laneway .cache build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

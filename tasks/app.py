@@ -1,0 +1,281 @@
+"""The Celery app: the only file with Celery's string settings."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from time import time
+from typing import Any
+from uuid import uuid4
+
+import celery
+from celery.result import AsyncResult
+from kombu import Queue as KombuQueue
+
+from laneway.tasks.broker.transport import consumer_options, producer_options, tls_options
+from laneway.tasks.builtin import BUILTIN_TASKS, home_queue
+from laneway.tasks.errors import CatalogueError, ConfigurationError, UnknownQueue
+from laneway.tasks.queues import Catalogue, Queue, cached_catalogue
+from laneway.tasks.settings import Settings, current_settings
+
+ENQUEUED_AT = "laneway_enqueued_at"
+FIRST_ENQUEUED_AT = "laneway_first_enqueued_at"
+"""Headers: when this message, and the task's first one, were published. Unix seconds, as text."""
+
+CELERYS_OWN = "celery."
+"""Prefix of the tasks that Celery brings for its canvas; every lane runs them."""
+
+RESULT_TRIES = 300
+
+
+@dataclass(frozen=True)
+class Publish:
+    """One message about to be published. `headers` are those that the caller gave."""
+
+    task_id: str
+    task: str
+    queue: str
+    root_id: str | None
+    retries: int
+    headers: Mapping[str, Any]
+
+
+class LanewayApp(celery.Celery):
+    """A Celery app that knows its settings and its catalogue."""
+
+    settings: Settings
+    catalogue: Catalogue
+
+    def send_task(
+        self, name: str, args: Any = None, kwargs: Any = None, **options: Any
+    ) -> AsyncResult:
+        """Publish one message; every publish of every process passes here.
+
+        Raises:
+            UnknownQueue: the queue is not in the catalogue, or none was named and none is derived.
+        """
+        queue = options.get("queue") or self._route(name, kwargs)
+        if isinstance(queue, str):
+            _ = self.catalogue[queue]
+        # The defaults print every argument into the message's headers, and from there into logs.
+        options.setdefault("argsrepr", "<not shown>")
+        options.setdefault("kwargsrepr", "<not shown>")
+        publish = Publish(
+            task_id=options.pop("task_id", None) or str(uuid4()),
+            task=name,
+            queue=getattr(queue, "name", queue),
+            root_id=options.get("root_id"),
+            retries=options.get("retries") or 0,
+            headers=options.pop("headers", None) or {},
+        )
+        with self.publishing(publish) as headers:
+            return super().send_task(
+                name,
+                args,
+                kwargs,
+                **{**options, "queue": queue, "task_id": publish.task_id, "headers": headers},
+            )
+
+    def _route(self, task: str, payload: Mapping[str, Any] | None) -> str:
+        try:
+            return route(self.catalogue, task, payload)
+        except UnknownQueue:
+            # What a task publishes without naming a queue, a chain's next step say, stays with it.
+            publisher = self.current_worker_task
+            if publisher is None:
+                raise
+            return str(publisher.request.delivery_info["routing_key"])
+
+    def publishing(self, publish: Publish) -> AbstractContextManager[dict[str, Any]]:
+        """Around every publish; a service that observes replaces it. Yields the headers to send."""
+        now = f"{time():.6f}"
+        headers = {FIRST_ENQUEUED_AT: now, **publish.headers, ENQUEUED_AT: now}
+        return nullcontext(headers)
+
+    def on_state(self, state: str, meta: Mapping[str, Any] | None) -> None:
+        """After every state that a task reports; a service that observes replaces it."""
+
+
+def create_app(settings: Settings, catalogue: Catalogue) -> LanewayApp:
+    """A Celery app for producers: it publishes and reads results."""
+    app = LanewayApp("laneway", task_cls="laneway.tasks.base:LanewayTask", set_as_current=False)
+    app.settings, app.catalogue = settings, catalogue
+    app.conf.update(_common(settings), **_queues(catalogue), **_results(settings))
+    app.conf.update(
+        broker_transport_options=producer_options(settings),
+        # Two tries of half the time-out each: a publisher hears within it, and never hangs.
+        task_publish_retry=True,
+        task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0},
+    )
+    return app
+
+
+@cache
+def get_app() -> LanewayApp:
+    """This process's app, made from its settings on first use; Celery's current app from then on."""
+    settings = current_settings()
+    app = create_app(settings, cached_catalogue(settings.queues_file))
+    app.set_current()
+    app.set_default()
+    return app
+
+
+def use_app(app: LanewayApp) -> None:
+    """Make `app` the one that tasks are bound to in this process."""
+    app.set_current()
+    app.set_default()
+
+
+def prepare_worker(app: LanewayApp, lane: str) -> None:
+    """Turn a producer's app into that of the worker of one lane: its limits, its keys, its tasks.
+
+    Raises:
+        ConfigurationError: the lane is unknown, a task module cannot be imported, or a task's
+            limits exceed the lane's.
+    """
+    queue = app.catalogue[lane]
+    app.conf.update(
+        broker_transport_options=consumer_options(app.settings, lane, queue),
+        worker_concurrency=queue.concurrency,
+        worker_pool=queue.pool,
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+    )
+    load_tasks(app, queue)
+    fit_limits(app, lane, queue)
+
+
+def load_tasks(app: LanewayApp, queue: Queue) -> None:
+    """Import the built-in tasks that the queue admits, and every module of the team."""
+    use_app(app)
+    for module in sorted({b.module for name, b in BUILTIN_TASKS.items() if queue.admits(name)}):
+        import_module(module)
+    load_team_modules(app)
+
+
+def load_team_modules(app: LanewayApp) -> None:
+    """Import the modules named in LANEWAY_TASK_MODULES and bind their tasks to the app.
+
+    Raises:
+        ConfigurationError: one of them cannot be imported.
+    """
+    for module in app.settings.task_modules:
+        try:
+            import_module(module)
+        except Exception as error:
+            raise ConfigurationError(
+                f"LANEWAY_TASK_MODULES: {module} cannot be imported "
+                f"({type(error).__name__}: {error}). Install it beside laneway, put its folder on "
+                "PYTHONPATH, or correct the name."
+            ) from error
+    app.finalize()
+
+
+def fit_limits(app: LanewayApp, lane: str, queue: Queue) -> None:
+    """Give tasks without limits the lane's; refuse those whose own exceed or contradict them.
+
+    Celery's own default limits are not used: its pool would set a soft limit of the lane even on
+    a task whose hard limit is shorter, and that task would then have none.
+
+    Raises:
+        CatalogueError: names the task, both values and the cure.
+    """
+    for name, task in app.tasks.items():
+        hard_s = task.time_limit or queue.time_limit
+        soft_s = task.soft_time_limit
+        if queue.admits(name) and not name.startswith(CELERYS_OWN):
+            _refuse_limits(app.catalogue.source, lane, queue, name, (soft_s, hard_s))
+        if soft_s is None and queue.soft_time_limit < hard_s:
+            soft_s = queue.soft_time_limit
+        task.time_limit, task.soft_time_limit = hard_s, soft_s
+
+
+def _refuse_limits(
+    source: str, lane: str, queue: Queue, task: str, limits_s: tuple[float | None, float]
+) -> None:
+    soft_s, hard_s = limits_s
+    if hard_s > queue.time_limit:
+        raise CatalogueError(
+            f"{source}: queues.{lane}.timeLimit is {queue.time_limit} s, less than the {hard_s} s "
+            f"of the task {task}. Raise timeLimit to at least {hard_s}, lower the task's "
+            f"time_limit, or leave it out of queues.{lane}.tasks."
+        )
+    if soft_s is not None and soft_s >= hard_s:
+        raise CatalogueError(
+            f"Task {task}: soft_time_limit of {soft_s} s is not below its time_limit of {hard_s} "
+            "s, so it would be killed before it is warned. Lower the one or raise the other."
+        )
+
+
+def route(catalogue: Catalogue, task: str, payload: Mapping[str, Any] | None = None) -> str:
+    """The queue of a task whose caller names none.
+
+    A built-in task has a home, another goes to the first queue whose `tasks` name it, and
+    Celery's own helpers run anywhere.
+
+    Raises:
+        UnknownQueue: no queue can be derived.
+    """
+    home = home_queue(task, dict(payload or {}))
+    if home in catalogue:
+        return str(home)
+    for name, queue in catalogue.items():
+        if task.startswith(CELERYS_OWN) or (queue.tasks is not None and queue.admits(task)):
+            return name
+    raise UnknownQueue(
+        f"No queue was named for {task}, and none claims it. Name one of "
+        f"{', '.join(catalogue)}, or add the task to a queue's `tasks` in "
+        f"{catalogue.source}."
+    )
+
+
+def _common(settings: Settings) -> dict[str, Any]:
+    return {
+        "broker_url": settings.broker,
+        "broker_use_ssl": tls_options(settings, settings.broker),
+        "broker_connection_timeout": settings.broker_timeout_s,
+        # A worker outlives any outage of Redis; readiness says that it waits.
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_channel_error_retry": True,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        "result_accept_content": ["json"],
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_track_started": True,
+        "worker_send_task_events": False,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        "worker_proc_alive_timeout": 60.0,
+        "worker_lost_wait": 2.0,
+        "enable_utc": True,
+        "timezone": "UTC",
+    }
+
+
+def _queues(catalogue: Catalogue) -> dict[str, Any]:
+    return {
+        "task_queues": [KombuQueue(name, routing_key=name, no_declare=True) for name in catalogue],
+        "task_create_missing_queues": False,
+        "task_default_queue": next(iter(catalogue)),
+    }
+
+
+def _results(settings: Settings) -> dict[str, Any]:
+    return {
+        "result_backend": settings.results,
+        "redis_backend_use_ssl": tls_options(settings, settings.results),
+        "result_expires": settings.result_expires_s,
+        "redis_socket_timeout": settings.broker_timeout_s,
+        "redis_socket_connect_timeout": settings.broker_timeout_s,
+        "redis_socket_keepalive": True,
+        # A finished task waits this many seconds for Redis to store its result, and is then
+        # run again rather than acknowledged without one.
+        "result_backend_transport_options": {
+            "retry_policy": {"max_retries": RESULT_TRIES, "interval_step": 1, "interval_max": 1}
+        },
+    }

@@ -1,0 +1,1 @@
+"""How lanes lie in Redis. Everything that knows a key or a command is in this folder."""

@@ -1,0 +1,77 @@
+"""Connections to Redis outside kombu's: with time-outs, and with errors that say the cure."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from laneway.tasks.errors import BrokerUnavailable
+from laneway.tasks.settings import Settings
+
+
+def connect(url: str, timeout_s: float, ca_file: Path | None = None) -> "redis.Redis":
+    """A client whose every wait is bounded by `timeout_s`; answers are text."""
+    options: dict[str, Any] = {}
+    if urlsplit(url).scheme == "rediss":
+        options = {"ssl_cert_reqs": "required", "ssl_ca_certs": ca_file and str(ca_file)}
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        socket_keepalive=True,
+        # A closed pooled connection deserves a second try; a slow answer does not.
+        retry=Retry(NoBackoff(), 1),
+        retry_on_error=[redis.exceptions.ConnectionError],
+        **options,
+    )
+
+
+@lru_cache(maxsize=4)
+def broker_client(settings: Settings) -> "redis.Redis":
+    """This process's client of the broker. Safe across threads and forks."""
+    return connect(settings.broker, settings.broker_timeout_s, settings.broker_ca_file)
+
+
+@lru_cache(maxsize=4)
+def result_client(settings: Settings) -> "redis.Redis":
+    """This process's client of the result store."""
+    return connect(settings.results, settings.broker_timeout_s, settings.broker_ca_file)
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    place = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{parts.username or ''}:***@{place}").geturl()
+
+
+@contextmanager
+def reaching(url: str) -> Iterator[None]:
+    """Turn a Redis failure inside the block into BrokerUnavailable.
+
+    Raises:
+        BrokerUnavailable: names the server, the reason and the cure.
+    """
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise BrokerUnavailable(
+            f"Redis at {without_password(url)} does not serve ({_reason(error)}). Start it, "
+            "or correct its URL in the settings; `laneway doctor` checks it. What was being "
+            "submitted counts as not accepted: submit it again."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).splitlines()[0] if str(error) else ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,212 @@
+"""submit(): the one door in for our own code. The gateway and the CLI use it too."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import redis
+from kombu.exceptions import OperationalError
+from pydantic import BaseModel
+
+from laneway.tasks.app import LanewayApp, get_app, load_team_modules, route
+from laneway.tasks.base import bind_payload
+from laneway.tasks.broker.backlog import check_room
+from laneway.tasks.broker.client import broker_client, reaching
+from laneway.tasks.broker.submissions import (
+    Durability,
+    claim_key,
+    record,
+    release_key,
+    wait_until_safe,
+)
+from laneway.tasks.builtin import BUILTIN_TASKS
+from laneway.tasks.contracts import check_payload
+from laneway.tasks.errors import SubmissionError, TaskNotAdmitted, UnknownTask
+
+
+@dataclass(frozen=True)
+class TaskRequest:
+    """One task to be queued. `countdown_s`, or `eta`, delays it; it expires unrun at `expires`."""
+
+    task: str
+    kwargs: Mapping[str, Any]
+    queue: str | None = None
+    countdown_s: float | None = None
+    eta: datetime | None = None
+    expires: datetime | float | None = None
+    priority: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: str | None = None
+    durability: str = "memory"
+    owner: str = ""
+
+    def digest(self, queue: str) -> str:
+        """What makes two requests the same: where to, what, and with which payload."""
+        delay = [self.countdown_s, str(self.eta), str(self.expires), self.priority]
+        content = json.dumps([queue, self.task, dict(self.kwargs), delay], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Submission:
+    """An accepted task. `replayed` when an earlier request with the same key was the one."""
+
+    task_id: str
+    task: str
+    queue: str
+    replayed: bool = False
+    durability: Durability = field(default_factory=Durability)
+
+
+def submit(
+    task: str,
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    queue: str | None = None,
+    app: LanewayApp | None = None,
+    **options: Any,
+) -> Submission:
+    """Check a task and queue it.
+
+    Args:
+        task: its name.
+        kwargs: its payload.
+        queue: where it is to run; if not given, the task's home queue.
+        app: the app to publish with; the process's own if not given.
+        options: the further fields of `TaskRequest`.
+
+    Raises:
+        SubmissionError: one of its kinds; nothing was queued.
+    """
+    request = TaskRequest(task, dict(kwargs or {}), queue=queue, **options)
+    return submit_request(app or get_app(), request)
+
+
+def submit_request(app: LanewayApp, request: TaskRequest) -> Submission:
+    """Check a request and queue it; see `submit`."""
+    queue = check_request(app, request)
+    settings = app.settings
+    client = broker_client(settings)
+    with reaching(settings.broker):
+        check_room(client, queue, app.catalogue[queue], settings.broker_memory_watermark)
+        key = _scoped_key(request)
+        task_id = str(uuid4())
+        if key is not None:
+            claim = claim_key(client, key, request.digest(queue), task_id)
+            task_id = claim.task_id
+            if not claim.mine:
+                return Submission(task_id, request.task, queue, replayed=True)
+        _publish(app, request, queue, task_id, undo=partial(_release, client, key))
+        fields = {"queue": queue, "task": request.task, "owner": request.owner}
+        record(client, task_id, fields, key)
+        durability = wait_until_safe(client, request.durability, settings.gateway_wait_ms)
+    return Submission(task_id, request.task, queue, durability=durability)
+
+
+def submit_many(
+    app: LanewayApp, requests: Sequence[TaskRequest]
+) -> list[Submission | SubmissionError]:
+    """Queue many; answers in their order, an error where one was refused."""
+
+    def attempt(request: TaskRequest) -> Submission | SubmissionError:
+        try:
+            return submit_request(app, request)
+        except SubmissionError as error:
+            return error
+
+    return [attempt(request) for request in requests]
+
+
+def check_request(app: LanewayApp, request: TaskRequest) -> str:
+    """The queue a request goes to, once task, queue and payload are found to be right.
+
+    Raises:
+        UnknownTask, UnknownQueue, TaskNotAdmitted, InvalidPayload: nothing was queued.
+    """
+    check_known(app, request.task)
+    queue = request.queue or route(app.catalogue, request.task, request.kwargs)
+    if not app.catalogue[queue].admits(request.task):
+        admitting = [name for name, entry in app.catalogue.items() if entry.admits(request.task)]
+        raise TaskNotAdmitted(
+            f"Queue {queue!r} does not run {request.task}. Queues that do: "
+            f"{', '.join(admitting) or 'none'}. Name one of them, or add the task to "
+            f"queues.{queue}.tasks in {app.catalogue.source}."
+        )
+    check_task_payload(app, request.task, dict(request.kwargs))
+    return queue
+
+
+def check_known(app: LanewayApp, task: str) -> None:
+    """Raises UnknownTask, with the list of known ones, for a name nobody defined."""
+    known = known_tasks(app)
+    if task not in known:
+        raise UnknownTask(
+            f"There is no task {task!r}. Known tasks: {', '.join(sorted(known))}. A team's own "
+            "come from the modules in LANEWAY_TASK_MODULES."
+        )
+
+
+def known_tasks(app: LanewayApp) -> dict[str, type[BaseModel] | None]:
+    """Every task name with its contract, if it has one. Imports the team's modules only."""
+    known: dict[str, type[BaseModel] | None] = {
+        name: builtin.contract for name, builtin in BUILTIN_TASKS.items()
+    }
+    if app.settings.task_modules:
+        load_team_modules(app)
+        own = {name for name in app.tasks if not name.startswith("celery.")}
+        known |= {name: getattr(app.tasks[name], "contract", None) for name in own}
+    return known
+
+
+def check_task_payload(app: LanewayApp, task: str, payload: dict[str, Any]) -> None:
+    """Raises InvalidPayload unless the task's contract, or else its signature, takes the payload."""
+    contract = known_tasks(app)[task]
+    if contract is not None:
+        check_payload(contract, payload)
+    elif task in app.tasks:
+        bind_payload(app.tasks[task].run, (), payload)
+
+
+def _scoped_key(request: TaskRequest) -> str | None:
+    """Two owners may use the same key without meeting."""
+    if request.idempotency_key is None:
+        return None
+    text = f"{request.owner}\n{request.idempotency_key}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _release(client: "redis.Redis", key: str | None) -> None:
+    if key is not None:
+        # If Redis is away, the claim lapses by itself.
+        with suppress(redis.exceptions.RedisError):
+            release_key(client, key)
+
+
+def _publish(
+    app: LanewayApp, request: TaskRequest, queue: str, task_id: str, undo: Callable[[], object]
+) -> None:
+    options: dict[str, Any] = {
+        "countdown": request.countdown_s,
+        "eta": request.eta,
+        "expires": request.expires,
+        "priority": request.priority,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        app.send_task(
+            request.task,
+            kwargs=dict(request.kwargs),
+            task_id=task_id,
+            queue=queue,
+            headers=dict(request.headers),
+            **given,
+        )
+    except OperationalError as error:
+        undo()
+        raise ConnectionError(str(error)) from error

@@ -1,0 +1,297 @@
+"""Every setting of Laneway, typed, in one place.
+
+A value comes, first match wins, from the environment (`LANEWAY_` and the name in capitals),
+from a file of the setting's name in the folder `LANEWAY_SECRETS_DIR` (as Kubernetes mounts a
+Secret), from the YAML file `LANEWAY_CONFIG_FILE`, or from the default below.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+from yaml import YAMLError
+
+from laneway.tasks.errors import SettingsError
+
+ENV_PREFIX = "LANEWAY_"
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""Comma-separated in the environment, a list in YAML."""
+
+
+class SettingsFiles(BaseSettings):
+    """Where further settings are read from; itself read from the environment alone."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True)
+
+    config_file: Path | None = None
+    secrets_dir: Path | None = None
+
+
+class Settings(BaseSettings):
+    """The settings of every process; a process reads the ones it needs."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
+
+    # Broker and results
+    broker_url: str = Field(
+        repr=False,
+        default="redis://127.0.0.1:6379/0",
+        description="Redis that holds the lanes: redis:// or rediss://.",
+    )
+    broker_username: str | None = Field(None, description="ACL user, if the URL names none.")
+    broker_password: SecretStr | None = Field(
+        None, description="Password, if the URL holds none. Best given as a file."
+    )
+    broker_ca_file: Path | None = Field(
+        None, description="CA certificates for rediss://; the system's if not given."
+    )
+    result_url: str | None = Field(
+        None,
+        repr=False,
+        description="Redis that holds states and results; the broker's if not given.",
+    )
+    result_expires_s: int = Field(86_400, ge=60, description="How long a result is kept, seconds.")
+    broker_timeout_s: float = Field(
+        5.0, gt=0, le=60, description="Longest wait for an answer of Redis, seconds."
+    )
+    broker_memory_watermark: float = Field(
+        0.75,
+        gt=0,
+        le=1,
+        description="Share of Redis's maxmemory above which new tasks are refused.",
+    )
+    queues_file: Path | None = Field(
+        None, description="The queue catalogue (YAML); the packaged one if not given."
+    )
+    task_modules: Names = Field(
+        (), description="Modules with a team's own tasks, comma-separated, importable by name."
+    )
+
+    # Documents: what may be read, and how much of it
+    storage_url: str = Field(
+        "file:///var/lib/laneway",
+        description="Where documents/ and vectors/ live: file:///path or s3://bucket/prefix.",
+    )
+    storage_endpoint: str | None = Field(None, description="S3 endpoint, http(s)://host:port.")
+    storage_region: str = Field("us-east-1", description="S3 region.")
+    storage_access_key: SecretStr | None = Field(None, description="S3 access key id.")
+    storage_secret_key: SecretStr | None = Field(None, description="S3 secret access key.")
+    document_roots: Names = Field(
+        (),
+        description="Folders and s3://bucket/prefix a document may be read from, besides the "
+        "storage's own documents/.",
+    )
+    document_hosts: Names = Field(
+        (), description="Hosts (name or name:port) an https:// document may be fetched from."
+    )
+    document_private_hosts: bool = Field(
+        default=False,
+        description="Allow document hosts that resolve to private addresses, and plain http.",
+    )
+    document_limit_bytes: int = Field(100 * 2**20, ge=1, description="Largest document, bytes.")
+    document_unpacked_limit_bytes: int = Field(
+        500 * 2**20, ge=1, description="Most bytes an archive-based document may unpack to."
+    )
+    chunk_chars: int = Field(1_000, ge=50, le=20_000, description="Longest chunk, characters.")
+    chunk_overlap_chars: int = Field(100, ge=0, description="Overlap of two chunks, characters.")
+
+    # Embeddings
+    embedder: Literal["local", "openai"] = Field(
+        "local", description="local: an ONNX model in this process; openai: a /v1/embeddings URL."
+    )
+    embedding_url: str | None = Field(
+        None, description="Base URL of the OpenAI-compatible endpoint, up to and with /v1."
+    )
+    embedding_model: str = Field(
+        "all-MiniLM-L6-v2", description="Model name; vectors carry it, a collection holds one."
+    )
+    embedding_api_key: SecretStr | None = Field(None, description="Bearer key of the endpoint.")
+    embedding_dimension: int | None = Field(
+        None, ge=1, description="Expected dimension; if not given, the first answer's."
+    )
+    embedding_timeout_s: float = Field(30.0, gt=0, description="Time-out of one call, seconds.")
+    embedding_batch: int = Field(32, ge=1, le=2_048, description="Texts of one call.")
+    embedding_model_dir: Path | None = Field(
+        None, description="Folder with model.onnx and tokenizer.json for the local embedder."
+    )
+
+    # Mail
+    smtp_host: str = Field("127.0.0.1", description="Mail server.")
+    smtp_port: int = Field(25, ge=1, le=65_535, description="Port of the mail server.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="starttls demands it; tls speaks TLS from the first byte."
+    )
+    smtp_ca_file: Path | None = Field(
+        None, description="CA certificates for the mail server; the system's if not given."
+    )
+    smtp_username: str | None = Field(None, description="Login, if the server wants one.")
+    smtp_password: SecretStr | None = Field(None, description="Password of the login.")
+    smtp_from: str = Field("laneway@localhost", description="Sender address.")
+    smtp_timeout_s: float = Field(15.0, gt=0, description="Time-out of one SMTP step, seconds.")
+
+    # Gateway
+    gateway_bind: str = Field("127.0.0.1:8080", description="host:port the gateway listens on.")
+    gateway_tokens_file: Path | None = Field(
+        None,
+        description="YAML of hashed bearer tokens with their scopes; without it the gateway only "
+        "answers on a loopback address.",
+    )
+    gateway_payload_limit_bytes: int = Field(
+        256 * 2**10, ge=1_024, description="Largest payload of a task; larger answers 413."
+    )
+    gateway_bulk_limit: int = Field(1_000, ge=1, description="Most tasks of one bulk submit.")
+    gateway_wait_ms: int = Field(
+        2_000, ge=1, description="Longest wait for a durability that a submit asked for."
+    )
+
+    # Seeing it
+    health_bind: str = Field(
+        "127.0.0.1:9464", description="host:port of a worker's /metrics, /livez and /readyz."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Level.")
+    log_format: Literal["json", "console"] = Field("json", description="One JSON object a line.")
+    otlp_endpoint: str | None = Field(
+        None, description="OTLP/HTTP base URL; traces are sent when it is set."
+    )
+
+    @field_validator("task_modules", "document_roots", "document_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("broker_url", "result_url")
+    @classmethod
+    def _is_redis(cls, value: str | None) -> str | None:
+        schemes = ("redis", "rediss", "sentinel", "unix")
+        if value is not None and urlsplit(value).scheme not in schemes:
+            raise ValueError(f"must start with one of {', '.join(s + '://' for s in schemes)}")
+        return value
+
+    @model_validator(mode="after")
+    def _chunks_move_on(self) -> Self:
+        if self.chunk_overlap_chars >= self.chunk_chars:
+            raise ValueError(
+                f"LANEWAY_CHUNK_OVERLAP_CHARS of {self.chunk_overlap_chars} must be below "
+                f"LANEWAY_CHUNK_CHARS of {self.chunk_chars}"
+            )
+        return self
+
+    @property
+    def broker(self) -> str:
+        """Broker URL with the credentials that came separately."""
+        return self._with_credentials(self.broker_url)
+
+    @property
+    def results(self) -> str:
+        """Result URL with the credentials that came separately."""
+        return self._with_credentials(self.result_url or self.broker_url)
+
+    def _with_credentials(self, url: str) -> str:
+        parts = urlsplit(url)
+        if self.broker_password is None or parts.password is not None:
+            return url
+        user = quote(parts.username or self.broker_username or "", safe="")
+        password = quote(self.broker_password.get_secret_value(), safe="")
+        place = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"{user}:{password}@{place}"))
+
+    @classmethod
+    def settings_customise_sources(  # noqa: D102 - pydantic-settings' hook
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings, file_secret_settings
+        return (init_settings, env_settings, *_file_sources(settings_cls))
+
+
+def _file_sources(settings_cls: type[BaseSettings]) -> list[PydanticBaseSettingsSource]:
+    files = SettingsFiles()
+    sources: list[PydanticBaseSettingsSource] = []
+    if files.secrets_dir is not None:
+        if not files.secrets_dir.is_dir():
+            raise SettingsError(
+                f"LANEWAY_SECRETS_DIR: {files.secrets_dir} is no folder. "
+                "Mount the Secret there, or unset the variable."
+            )
+        sources.append(
+            SecretsSettingsSource(settings_cls, secrets_dir=files.secrets_dir, env_prefix="")
+        )
+    if files.config_file is not None:
+        if not files.config_file.is_file():
+            raise SettingsError(
+                f"LANEWAY_CONFIG_FILE: {files.config_file} is no file. "
+                "Put it there, or unset the variable."
+            )
+        try:
+            sources.append(YamlConfigSettingsSource(settings_cls, yaml_file=files.config_file))
+        except (YAMLError, ValueError, TypeError) as error:
+            raise SettingsError(
+                f"LANEWAY_CONFIG_FILE: {files.config_file} is no YAML map of settings ({error}). "
+                "Write one setting a line, such as `broker_url: redis://redis:6379/0`."
+            ) from None
+    return sources
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings anew; `overrides` win over every source.
+
+    Raises:
+        SettingsError: a value cannot be used; the message names each one.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [
+            ": ".join(filter(None, (_variable(problem["loc"]), problem["msg"])))
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+        raise SettingsError(
+            "Settings cannot be used:\n  "
+            + "\n  ".join(lines)
+            + "\n`laneway settings` lists every setting and where its value comes from."
+        ) from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return ENV_PREFIX + "_".join(map(str, location)).upper() if location else ""
+
+
+@lru_cache(maxsize=1)
+def current_settings() -> Settings:
+    """The settings of this process, read once."""
+    return load_settings()
+
+
+def setting_sources() -> dict[str, str]:
+    """Where each setting's value comes from: environment, file PATH, or default."""
+    origin = dict.fromkeys(Settings.model_fields, "default")
+    for source in reversed([EnvSettingsSource(Settings), *_file_sources(Settings)]):
+        origin.update({name: _place(source, name) for name in source()})
+    return origin
+
+
+def _place(source: PydanticBaseSettingsSource, name: str) -> str:
+    files = SettingsFiles()
+    if isinstance(source, SecretsSettingsSource) and files.secrets_dir is not None:
+        return f"file {files.secrets_dir / name}"
+    if isinstance(source, YamlConfigSettingsSource):
+        return f"file {files.config_file}"
+    return f"environment {ENV_PREFIX}{name.upper()}"

@@ -1,0 +1,74 @@
+"""What became of a task, and calling it off."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from celery.result import AsyncResult
+
+from laneway.tasks.app import LanewayApp
+from laneway.tasks.broker.client import broker_client, reaching
+from laneway.tasks.broker.revocations import remember
+from laneway.tasks.broker.submissions import read_record
+
+FINAL_STATES = frozenset({"SUCCESS", "FAILURE", "REVOKED", "REJECTED"})
+
+
+@dataclass(frozen=True)
+class TaskStatus:
+    """One task's state. `progress` is the meta of a custom state; queue and task may be unknown."""
+
+    task_id: str
+    state: str
+    queue: str | None = None
+    task: str | None = None
+    owner: str | None = None
+    progress: dict[str, Any] | None = None
+    result: Any = None
+    error: str | None = None
+
+    @property
+    def known(self) -> bool:
+        """False for an id that no door of ours accepted and no worker has touched."""
+        return self.queue is not None or self.state != "PENDING"
+
+    @property
+    def final(self) -> bool:
+        """Whether the state will not change any more."""
+        return self.state in FINAL_STATES
+
+
+def read_status(app: LanewayApp, task_id: str) -> TaskStatus:
+    """The state of a task, its progress, and its result or error once it has ended.
+
+    Raises:
+        BrokerUnavailable: Redis cannot be reached.
+    """
+    settings = app.settings
+    with reaching(settings.broker):
+        noted = read_record(broker_client(settings), task_id)
+    with reaching(settings.results):
+        meta = app.backend._get_task_meta_for(task_id)  # noqa: SLF001 - the public one retries for minutes
+    return status_of(task_id, meta, noted)
+
+
+def status_of(task_id: str, meta: dict[str, Any], noted: dict[str, str]) -> TaskStatus:
+    """Put together what the result store and the door's record say."""
+    state, result = str(meta["status"]), meta.get("result")
+    about = {name: noted.get(name) or None for name in ("queue", "task", "owner")}
+    if state == "SUCCESS":
+        return TaskStatus(task_id, state, **about, result=result)
+    if isinstance(result, BaseException):
+        return TaskStatus(task_id, state, **about, error=f"{type(result).__name__}: {result}")
+    progress = result if isinstance(result, dict) else None
+    return TaskStatus(task_id, state, **about, progress=progress)
+
+
+def revoke(app: LanewayApp, task_id: str, *, terminate: bool = False) -> None:
+    """Call a task off: workers drop it when it comes up, and with `terminate` end it if it runs.
+
+    Raises:
+        BrokerUnavailable: Redis cannot be reached.
+    """
+    with reaching(app.settings.broker):
+        remember(broker_client(app.settings), task_id)
+        AsyncResult(task_id, app=app).revoke(terminate=terminate)

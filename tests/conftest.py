@@ -1,0 +1,33 @@
+"""What every test shares: settings that nothing outside can change, and a Redis on demand."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from redis_server import RedisServer, running_redis
+
+
+@pytest.fixture(scope="session")
+def _redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(_redis_server: RedisServer) -> RedisServer:
+    """A real Redis, empty at the start of each test."""
+    with _redis_server.client() as client:
+        client.flushall()
+    return _redis_server
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A LANEWAY_ variable of the person who runs the tests must not change their outcome."""
+    import os
+
+    for name in list(os.environ):  # noqa: TID251
+        if name.startswith(("LANEWAY_", "OTEL_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("LANEWAY_STORAGE_URL", (tmp_path / "storage").as_uri())
