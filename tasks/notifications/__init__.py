@@ -1,0 +1,1 @@
+"""Notifications: mail, through the SMTP server of the settings."""
