@@ -1,0 +1,120 @@
+"""Commands that look: queues, search, doctor, settings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from laneway.services.cli.output import AsJson, print_json, print_table
+
+HIDDEN = "(hidden)"
+
+
+def queues(
+    as_json: AsJson = False,
+    fields: Annotated[
+        bool, typer.Option("--fields", help="List the fields of a queue instead.")
+    ] = False,
+) -> None:
+    """The lanes: what waits, what runs, what is dead."""
+    from laneway.tasks.queues import Queue, cached_catalogue
+    from laneway.tasks.settings import current_settings
+
+    if fields:
+        described = [
+            {
+                "field": field.alias or name,
+                "default": str(field.get_default(call_default_factory=True)),
+                "meaning": field.description,
+            }
+            for name, field in Queue.model_fields.items()
+        ]
+        _print_rows("Fields of a queue", described, as_json=as_json)
+        return
+    from laneway.tasks.broker.backlog import read_backlogs
+    from laneway.tasks.broker.client import broker_client, reaching
+
+    settings = current_settings()
+    catalogue = cached_catalogue(settings.queues_file)
+    with reaching(settings.broker):
+        backlogs = read_backlogs(broker_client(settings), catalogue)
+    rows = [
+        {
+            "queue": name,
+            **asdict(backlogs[name]),
+            "concurrency": queue.concurrency,
+            "pool": queue.pool,
+            "limit_s": queue.time_limit,
+            "tasks": ", ".join(queue.tasks) if queue.tasks is not None else "all within its limit",
+        }
+        for name, queue in catalogue.items()
+    ]
+    _print_rows("Queues", rows, as_json=as_json)
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    collection: Annotated[str, typer.Option(help="Collection.")] = "default",
+    user_id: Annotated[str | None, typer.Option(help="Only this user's documents.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Most hits.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Find indexed text by meaning."""
+    from laneway.tasks.rag.search import search as find
+    from laneway.tasks.settings import current_settings
+
+    hits = find(current_settings(), query, collection=collection, user_id=user_id, limit=limit)
+    if as_json:
+        print_json(hits)
+        return
+    rows = [(f"{hit.score:.3f}", hit.file_path, hit.ordinal, hit.text) for hit in hits]
+    print_table(f"{len(hits)} hits", ("score", "document", "chunk", "text"), rows)
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check Redis, clock, catalogue and limits; exit code 1 if something is broken."""
+    from laneway.tasks.checkup import examine
+    from laneway.tasks.settings import current_settings
+
+    findings = examine(current_settings())
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        marks = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "error": "[red]error[/]"}
+        rows = [(f.check, marks[f.level], f.found, f.cure) for f in findings]
+        print_table("Doctor", ("check", "", "found", "cure"), rows)
+    raise typer.Exit(1 if any(finding.level == "error" for finding in findings) else 0)
+
+
+def settings(as_json: AsJson = False) -> None:
+    """Every setting, its value and where it comes from; secrets are hidden."""
+    from laneway.tasks.broker.client import without_password
+    from laneway.tasks.settings import ENV_PREFIX, Settings, current_settings, setting_sources
+
+    current, sources = current_settings(), setting_sources()
+    rows = []
+    for name, field in Settings.model_fields.items():
+        value = getattr(current, name)
+        if hasattr(value, "get_secret_value"):
+            value = HIDDEN
+        elif isinstance(value, str) and "://" in value:
+            value = without_password(value)
+        shown = ", ".join(value) if isinstance(value, tuple) else value
+        rows.append(
+            {
+                "setting": ENV_PREFIX + name.upper(),
+                "value": None if shown is None else str(shown),
+                "from": sources[name],
+                "meaning": field.description,
+            }
+        )
+    _print_rows("Settings", rows, as_json=as_json)
+
+
+def _print_rows(title: str, rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
+    """Rows of the same fields, as a table or as JSON."""
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(title, tuple(rows[0]), [tuple(row.values()) for row in rows])

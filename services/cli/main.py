@@ -1,0 +1,42 @@
+"""`laneway`: the command line. Everything heavy is imported by the command that needs it."""
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+from laneway.services.cli import look, run, work
+
+app = typer.Typer(
+    name="laneway",
+    help="Celery tasks in lanes, each scaled and observed on its own.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Run": (run.up, run.demo, run.worker, run.gateway, run.token),
+    "Work": (work.submit, work.status, work.result, work.revoke),
+    "Look": (look.queues, look.search, look.doctor, look.settings),
+}
+for _panel, _commands in _PANELS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(_command)
+
+
+def main() -> None:
+    """Run a command; an error of ours ends it with its message and exit code 1, never a traceback."""
+    try:
+        app()
+    except Exception as error:
+        from laneway.tasks.errors import LanewayError
+
+        if not isinstance(error, LanewayError):
+            raise
+        typer.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

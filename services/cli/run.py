@@ -1,0 +1,68 @@
+"""Commands that run something: up, demo, worker, gateway, token."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Folder = Annotated[Path, typer.Option("--data", help="Where Redis, documents, mails and logs lie.")]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")]
+DEFAULT_FOLDER = Path(".laneway")
+
+
+def up(
+    data: Folder = DEFAULT_FOLDER,
+    redis_port: Port = 0,
+    gateway_port: Port = 0,
+    smtp_port: Port = 0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of addresses and process ids.")
+    ] = False,
+) -> None:
+    """Run the whole platform on this machine until Ctrl-C."""
+    from laneway.services.local.main import run
+    from laneway.services.local.platform import Ports
+
+    raise typer.Exit(run(data, Ports(redis_port, gateway_port, smtp_port), as_json=as_json))
+
+
+def demo(
+    data: Folder = DEFAULT_FOLDER,
+    once: Annotated[bool, typer.Option("--once", help="End after the demonstration.")] = False,
+) -> None:
+    """Run the platform and let it process documents and a mail; see the outcome."""
+    from laneway.services.local.demonstration import demonstrate
+    from laneway.services.local.main import run
+    from laneway.services.local.platform import Ports
+
+    raise typer.Exit(run(data, Ports(), demonstration=demonstrate, once=once))
+
+
+def worker(queue: Annotated[str, typer.Option("--queue", "-q", help="The lane to serve.")]) -> None:
+    """Run the worker of one lane; SIGTERM drains it."""
+    from laneway.services.worker.main import run
+    from laneway.tasks.settings import current_settings
+
+    raise typer.Exit(run(current_settings(), queue))
+
+
+def gateway() -> None:
+    """Run the HTTP gateway; SIGTERM drains it."""
+    from laneway.services.gateway.main import run
+    from laneway.tasks.settings import current_settings
+
+    raise typer.Exit(run(current_settings()))
+
+
+def token(
+    name: Annotated[str, typer.Argument(help="Who the token is for.")],
+    queue: Annotated[
+        list[str] | None, typer.Option("--queue", "-q", help="A lane it may use.")
+    ] = None,
+    verb: Annotated[list[str] | None, typer.Option("--verb", help="What it may do.")] = None,
+) -> None:
+    """Make a bearer token for the gateway: the token, and the entry for its tokens file."""
+    from laneway.services.gateway.tokens import new_token
+
+    secret, entry = new_token(name, queues=queue or ["*"], verbs=verb or ["submit", "read"])
+    typer.echo(f"Token (shown once): {secret}\nEntry for LANEWAY_GATEWAY_TOKENS_FILE:\n{entry}")

@@ -1,0 +1,173 @@
+"""Commands about tasks: submit, status, result, revoke."""
+
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from laneway.services.cli.output import AsJson, print_fields, print_json
+
+if TYPE_CHECKING:
+    from laneway.tasks.app import LanewayApp
+    from laneway.tasks.status import TaskStatus
+
+POLL_S = 0.2
+
+
+def _complete_task(incomplete: str) -> list[str]:
+    from laneway.tasks.builtin import BUILTIN_TASKS
+
+    return [name for name in BUILTIN_TASKS if name.startswith(incomplete)]
+
+
+def _complete_queue(incomplete: str) -> list[str]:
+    from laneway.tasks.queues import cached_catalogue
+    from laneway.tasks.settings import current_settings
+
+    catalogue = cached_catalogue(current_settings().queues_file)
+    return [name for name in catalogue if name.startswith(incomplete)]
+
+
+TaskId = Annotated[str, typer.Argument(help="Id of a task, as submit printed it.")]
+Queue = Annotated[
+    str | None, typer.Option("--queue", "-q", help="Lane.", autocompletion=_complete_queue)
+]
+
+
+def submit(
+    task: Annotated[str, typer.Argument(help="Task name.", autocompletion=_complete_task)],
+    kwargs: Annotated[str, typer.Option("--kwargs", "-k", help="Payload, a JSON object.")] = "{}",
+    queue: Queue = None,
+    countdown: Annotated[float | None, typer.Option(help="Delay in seconds.", min=0)] = None,
+    expires: Annotated[float | None, typer.Option(help="Drop unrun after seconds.")] = None,
+    priority: Annotated[int | None, typer.Option(min=0, max=9, help="0 is first.")] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="The same key within a day is the same task.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Show progress until it has ended.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Queue a task; with --wait, exit code 1 if it did not succeed."""
+    from laneway.tasks.app import get_app
+    from laneway.tasks.dispatch import submit as dispatch
+
+    submission = dispatch(
+        task,
+        _payload(kwargs),
+        queue=queue,
+        countdown_s=countdown,
+        expires=expires,
+        priority=priority,
+        idempotency_key=idempotency_key,
+    )
+    if not wait:
+        if as_json:
+            print_json(submission)
+        else:
+            typer.echo(f"{submission.task_id} queued on {submission.queue}")
+        return
+    outcome = _follow(get_app(), submission.task_id, quiet=as_json)
+    _print_status(outcome, as_json=as_json)
+    raise typer.Exit(0 if outcome.state == "SUCCESS" else 1)
+
+
+def status(task_id: TaskId, as_json: AsJson = False) -> None:
+    """State and progress of a task."""
+    _print_status(_read(task_id), as_json=as_json)
+
+
+def result(
+    task_id: TaskId,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False,
+) -> None:
+    """Result of a task as JSON; exit code 1 if it failed, 2 if it has not ended."""
+    from laneway.tasks.app import get_app
+
+    outcome = _follow(get_app(), task_id, quiet=True) if wait else _read(task_id)
+    if not outcome.final:
+        typer.echo(f"{task_id} is {outcome.state}; it has no result yet (--wait waits).", err=True)
+        raise typer.Exit(2)
+    if outcome.state != "SUCCESS":
+        typer.echo(outcome.error or outcome.state, err=True)
+        raise typer.Exit(1)
+    print_json(outcome.result)
+
+
+def revoke(
+    task_id: TaskId,
+    terminate: Annotated[bool, typer.Option(help="End it even if it runs.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Call a task off."""
+    from laneway.tasks.app import get_app
+    from laneway.tasks.status import revoke as call_off
+
+    call_off(get_app(), task_id, terminate=terminate)
+    if as_json:
+        print_json({"task_id": task_id, "revoked": True, "terminate": terminate})
+    else:
+        typer.echo(f"{task_id} is called off")
+
+
+def _payload(text: str) -> dict[str, Any]:
+    from laneway.tasks.errors import InvalidPayload
+
+    try:
+        payload = json.loads(text)
+    except ValueError as error:
+        raise InvalidPayload(f"--kwargs is not JSON ({error}). Quote it as one argument.") from None
+    if not isinstance(payload, dict):
+        raise InvalidPayload('--kwargs must be a JSON object, such as \'{"collection": "a"}\'.')
+    return payload
+
+
+def _read(task_id: str) -> "TaskStatus":
+    from laneway.tasks.app import get_app
+    from laneway.tasks.status import read_status
+
+    return read_status(get_app(), task_id)
+
+
+def _print_status(outcome: "TaskStatus", *, as_json: bool) -> None:
+    if as_json:
+        print_json(outcome)
+        return
+    if not outcome.known:
+        typer.echo(
+            f"{outcome.task_id} is not known: no task of this id was accepted here within the "
+            "last day, and none has started.",
+            err=True,
+        )
+        raise typer.Exit(1)
+    print_fields(f"Task {outcome.task_id}", asdict(outcome))
+
+
+def _follow(app: "LanewayApp", task_id: str, *, quiet: bool) -> "TaskStatus":
+    """Show state and progress until the task has ended."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from laneway.tasks.status import read_status
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
+        shown = bar.add_task("PENDING", total=None)
+        while not (outcome := read_status(app, task_id)).final:
+            progress = outcome.progress or {}
+            label = " ".join(filter(None, (outcome.state, str(progress.get("step") or ""))))
+            bar.update(
+                shown,
+                description=label,
+                total=progress.get("total"),
+                completed=progress.get("done") or 0,
+            )
+            time.sleep(POLL_S)
+        bar.update(shown, description=outcome.state, total=1, completed=1)
+    return outcome

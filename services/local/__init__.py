@@ -1,0 +1,1 @@
+"""The whole platform on one machine: Redis, a worker per lane, gateway, mail sink."""

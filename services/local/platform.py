@@ -1,0 +1,220 @@
+"""The platform: its processes in the order they start, and in reverse the order they stop."""
+
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.error import URLError
+
+import redis
+
+from laneway.services.local.processes import ManagedProcess, StartFailed, answers, free_port
+from laneway.services.local.redis_server import redis_binary, redis_command
+from laneway.tasks.queues import Catalogue
+
+START_LIMIT_S = 60.0
+DRAIN_MARGIN_S = 15.0
+RESTART_PAUSE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where things listen on 127.0.0.1; 0 means a free port."""
+
+    redis: int = 0
+    gateway: int = 0
+    smtp: int = 0
+
+
+@dataclass(frozen=True)
+class LaneAddress:
+    """One lane's worker."""
+
+    pid: int
+    metrics: str
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where everything is."""
+
+    broker: str
+    results: str
+    gateway: str
+    smtp: str
+    lanes: dict[str, LaneAddress]
+    pids: dict[str, int] = field(default_factory=dict)
+    data: str = ""
+    logs: str = ""
+    mails: str = ""
+
+
+class Platform:
+    """Redis, mail sink, a worker per lane and the gateway, as a context manager.
+
+    Data lie in `folder` and outlive the platform: what is queued when it stops runs next time.
+    """
+
+    def __init__(self, folder: Path, catalogue: Catalogue, ports: Ports) -> None:
+        self.folder = folder.resolve()
+        self._catalogue = catalogue
+        self._redis_port = ports.redis or free_port()
+        self._gateway_port = ports.gateway or free_port()
+        self._smtp_port = ports.smtp or free_port()
+        self._health_ports = {name: free_port() for name in catalogue}
+        self._processes: list[ManagedProcess] = []
+        self._stopping = False
+
+    def __enter__(self) -> Self:
+        for name in ("redis", "storage", "mails", "logs"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        try:
+            self._start_together([self._redis(), self._smtp()])
+            self._start_together([*map(self._worker, self._catalogue), self._gateway()])
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where everything is now."""
+        pids = {process.name: process.pid for process in self._processes}
+        lanes = {
+            name: LaneAddress(pids[f"worker-{name}"], f"http://127.0.0.1:{port}/metrics")
+            for name, port in self._health_ports.items()
+        }
+        return Addresses(
+            broker=self._redis_url(0),
+            results=self._redis_url(1),
+            gateway=f"http://127.0.0.1:{self._gateway_port}",
+            smtp=f"127.0.0.1:{self._smtp_port}",
+            lanes=lanes,
+            pids=pids,
+            data=str(self.folder),
+            logs=str(self.folder / "logs"),
+            mails=str(self.folder / "mails"),
+        )
+
+    def as_dict(self) -> dict[str, object]:
+        """The addresses as plain data."""
+        return asdict(self.addresses)
+
+    def tend(self, report: Callable[[str], None]) -> None:
+        """Start again what ended by itself, as a Deployment would."""
+        for process in self._processes:
+            if process.ended() and not self._stopping:
+                code = process.wait_until_stopped()
+                report(f"{process.name} ended with {code}; it is started again")
+                time.sleep(RESTART_PAUSE_S)
+                process.start()
+
+    def stop(self) -> dict[str, int]:
+        """Stop in reverse: doors first, then the workers drain, then what they need. Exit codes."""
+        self._stopping = True
+        codes: dict[str, int] = {}
+        for names in (("gateway",), ("worker-",), ("smtp",), ("redis",)):
+            group = [p for p in self._processes if p.name.startswith(names)]
+            for process in group:
+                process.ask_to_stop()
+            codes |= {process.name: process.wait_until_stopped() for process in group}
+        self._processes.clear()
+        return codes
+
+    def _start_together(self, processes: list[ManagedProcess]) -> None:
+        for process in processes:
+            process.start()
+            self._processes.append(process)
+        for process in processes:
+            process.wait_until_ready(START_LIMIT_S)
+
+    def _redis(self) -> ManagedProcess:
+        command = redis_command(redis_binary(), self._redis_port, self.folder / "redis")
+        return self._process("redis", command, ready=self._redis_is_ready)
+
+    def _smtp(self) -> ManagedProcess:
+        module = "laneway.services.local.smtp_sink"
+        bind, mails = f"127.0.0.1:{self._smtp_port}", str(self.folder / "mails")
+        command = [sys.executable, "-m", module, "--bind", bind, "--folder", mails]
+        return self._process("smtp", command, ready=lambda: answers(self._smtp_port))
+
+    def _worker(self, name: str) -> ManagedProcess:
+        port = self._health_ports[name]
+        process = self._process(
+            f"worker-{name}",
+            [*_cli(), "worker", "--queue", name],
+            ready=lambda: _is_ready(port),
+            environment={"LANEWAY_HEALTH_BIND": f"127.0.0.1:{port}"},
+        )
+        process.stop_limit_s = self._catalogue[name].drain_limit_s + DRAIN_MARGIN_S
+        return process
+
+    def _gateway(self) -> ManagedProcess:
+        return self._process(
+            "gateway", [*_cli(), "gateway"], ready=lambda: _is_ready(self._gateway_port)
+        )
+
+    def _process(
+        self,
+        name: str,
+        command: list[str],
+        ready: Callable[[], bool],
+        environment: dict[str, str] | None = None,
+    ) -> ManagedProcess:
+        return ManagedProcess(
+            name=name,
+            command=command,
+            log_file=self.folder / "logs" / f"{name}.log",
+            environment={**self._environment(), **(environment or {})},
+            ready=ready,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "LANEWAY_BROKER_URL": self._redis_url(0),
+            "LANEWAY_RESULT_URL": self._redis_url(1),
+            "LANEWAY_STORAGE_URL": (self.folder / "storage").as_uri(),
+            "LANEWAY_GATEWAY_BIND": f"127.0.0.1:{self._gateway_port}",
+            "LANEWAY_SMTP_HOST": "127.0.0.1",
+            "LANEWAY_SMTP_PORT": str(self._smtp_port),
+            "LANEWAY_SMTP_SECURITY": "none",
+        }
+
+    def _redis_url(self, database: int) -> str:
+        return f"redis://127.0.0.1:{self._redis_port}/{database}"
+
+    def _redis_is_ready(self) -> bool:
+        with redis.Redis(port=self._redis_port, socket_timeout=1) as client:
+            try:
+                return bool(client.ping())
+            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+                return False
+            except redis.exceptions.BusyLoadingError:
+                return False
+
+
+def _cli() -> list[str]:
+    return [sys.executable, "-m", "laneway.services.cli.main"]
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
+            return bool(answer.status == 200)  # noqa: PLR2004 - HTTP's own number
+    except (URLError, OSError):
+        return False
+
+
+__all__ = ["Addresses", "LaneAddress", "Platform", "Ports", "StartFailed"]

@@ -1,0 +1,56 @@
+"""What a pool process does for itself: its own traces, and nothing of the parent's."""
+
+import os
+import signal
+from typing import Any
+
+from celery import signals
+
+from laneway.observability.health import HealthServer
+from laneway.observability.runs import RunSpan, add_state_event, run_span
+from laneway.observability.tracing import Tracing
+from laneway.services.lifecycle import die_with_parent
+from laneway.services.publishing import observe_publishing
+from laneway.tasks.app import LanewayApp
+
+
+class Child:
+    """Hooks for every pool process, and for the worker's own when its pool is threads."""
+
+    def __init__(self, app: LanewayApp, tracing: Tracing, health: HealthServer) -> None:
+        self._app = app
+        self._tracing = tracing
+        self._health = health
+        self._runs: dict[str, RunSpan] = {}
+
+    def install(self) -> None:
+        """Listen for processes and tasks that begin and end."""
+        signals.worker_process_init.connect(self._begin_process, weak=False)
+        signals.worker_process_shutdown.connect(self._end_process, weak=False)
+        if self._tracing.tracer is not None:
+            signals.task_prerun.connect(self._begin_task, weak=False)
+            signals.task_postrun.connect(self._end_task, weak=False)
+            self._app.on_state = add_state_event  # type: ignore[method-assign]
+
+    def _begin_process(self, **_: Any) -> None:
+        # A signal meant for the worker's group, Ctrl-C say, is the parent's alone to act on; and
+        # a child must not run on when its parent is gone, as its message goes to another worker.
+        os.setpgrp()
+        die_with_parent(signal.SIGKILL)
+        self._health.close_in_child()
+        self._tracing = self._tracing.child()
+        # The parent's metrics are out of reach: a lock of theirs may have been held at the fork.
+        observe_publishing(self._app, None, self._tracing.tracer)
+
+    def _end_process(self, **_: Any) -> None:
+        # Pool processes leave without running exit handlers.
+        self._tracing.shutdown()
+
+    def _begin_task(self, task_id: str, task: Any, **_: Any) -> None:
+        headers = task.request.headers or {}
+        self._runs[task_id] = run_span(self._tracing.tracer, task.name, task_id, headers)
+
+    def _end_task(self, task_id: str, retval: Any = None, **_: Any) -> None:
+        run = self._runs.pop(task_id, None)
+        if run is not None:
+            run.end(retval if isinstance(retval, Exception) else None)

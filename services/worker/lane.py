@@ -1,0 +1,58 @@
+"""What the parts of a worker share: its lane, and how it is doing."""
+
+import time
+from dataclasses import dataclass, field
+
+import redis
+
+from laneway.observability.attempts import Attempts
+from laneway.observability.metrics import Metrics
+from laneway.tasks.queues import Queue
+
+LOOP_SILENCE_LIMIT_S = 60.0
+"""An event loop that has not ticked for so long is dead: tasks hold no loop, only bugs do."""
+
+TICK_S = 1.0
+
+
+@dataclass
+class Pulse:
+    """Whether the worker's event loop turns, and whether it consumes its lane."""
+
+    ticked_at_s: float = field(default_factory=time.monotonic)
+    waiting_for_broker: bool = False
+    consuming: bool = False
+    draining: bool = False
+
+    def tick(self) -> None:
+        """Called by the event loop, once every TICK_S."""
+        self.ticked_at_s = time.monotonic()
+
+    def live(self) -> tuple[bool, str]:
+        """Whether the event loop is alive. Never depends on Redis."""
+        if self.waiting_for_broker:
+            return True, "waiting for Redis"
+        silence_s = time.monotonic() - self.ticked_at_s
+        if silence_s > LOOP_SILENCE_LIMIT_S:
+            return False, f"the event loop has not turned for {silence_s:.0f} s"
+        return True, "the event loop turns"
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether the worker takes messages from its lane."""
+        if self.draining:
+            return False, "draining"
+        if self.waiting_for_broker:
+            return False, "waiting for Redis"
+        return (True, "consuming") if self.consuming else (False, "starting")
+
+
+@dataclass
+class Lane:
+    """The lane a worker serves, and what its parts need to serve it."""
+
+    name: str
+    queue: Queue
+    client: "redis.Redis"
+    attempts: Attempts
+    metrics: Metrics
+    pulse: Pulse = field(default_factory=Pulse)

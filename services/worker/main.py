@@ -1,0 +1,150 @@
+"""The worker of one lane: everything it is made of, put together."""
+
+import os
+import platform
+import socket
+from collections.abc import Mapping
+
+import celery
+from billiard.util import get_logger as get_billiard_logger
+from celery import signals
+from celery.apps.worker import Worker
+from celery.worker import state
+
+import laneway
+from laneway.observability.attempts import Attempts
+from laneway.observability.backlog import LaneBacklog
+from laneway.observability.health import HealthBindError, HealthServer
+from laneway.observability.logs import get_logger, setup_logging
+from laneway.observability.metrics import Metrics
+from laneway.observability.tracing import Tracing, start_tracing
+from laneway.services.publishing import observe_publishing
+from laneway.services.worker.child import Child
+from laneway.services.worker.consumer import LaneConsumer, PulseStep
+from laneway.services.worker.drain import Drain
+from laneway.services.worker.lane import Lane
+from laneway.services.worker.pool import ProcessPool, watch_exits
+from laneway.services.worker.request import ObservedRequest
+from laneway.tasks.app import CELERYS_OWN, LanewayApp, create_app, prepare_worker
+from laneway.tasks.broker.backlog import read_backlogs
+from laneway.tasks.broker.client import broker_client
+from laneway.tasks.errors import SettingsError
+from laneway.tasks.queues import load_catalogue
+from laneway.tasks.settings import Settings
+
+logger = get_logger(__name__)
+
+
+def run(settings: Settings, queue: str) -> int:
+    """Serve one lane until SIGTERM. Returns the exit code: 0 after a clean drain.
+
+    Raises:
+        ConfigurationError: settings, catalogue or task modules cannot be used.
+        UnknownQueue: the catalogue has no such queue.
+    """
+    setup_logging(settings.log_level, settings.log_format)
+    app = create_app(settings, load_catalogue(settings.queues_file))
+    prepare_worker(app, queue)
+    tracing = _start_tracing(settings, queue)
+    lane = _lane(app, queue, tracing)
+    health = _health(settings, lane)
+    worker = _worker(app, lane)
+    observe_publishing(app, lane.metrics, tracing.tracer)
+    Child(app, tracing, health).install()
+    logger.info("starting", queue=queue, concurrency=lane.queue.concurrency)
+    try:
+        worker.start()
+    finally:
+        health.close()
+        tracing.shutdown()
+    logger.info("stopped", queue=queue, exit_code=worker.exitcode or 0)
+    return int(worker.exitcode or 0)
+
+
+class LaneWorker(Worker):
+    """Celery's worker, which leaves the signals of stopping to `Drain`."""
+
+    def install_platform_tweaks(self, worker: Worker) -> None:
+        """Celery's hook for signal handlers, called once the pool is up."""
+        del worker
+        Drain(LaneConsumer.lane).install()
+
+
+def _start_tracing(settings: Settings, queue: str) -> Tracing:
+    attributes = {"service.version": laneway.__version__, "laneway.queue": queue}
+    return start_tracing(settings.otlp_endpoint, "laneway-worker", attributes)
+
+
+def _health(settings: Settings, lane: Lane) -> HealthServer:
+    pulse, registry = lane.pulse, lane.metrics.registry
+    health = HealthServer(settings.health_bind, registry, live=pulse.live, ready=pulse.ready)
+    try:
+        health.start()
+    except HealthBindError as error:
+        raise SettingsError(str(error)) from None
+    return health
+
+
+def _lane(app: LanewayApp, name: str, tracing: Tracing) -> Lane:
+    queue, client = app.catalogue[name], broker_client(app.settings)
+    tasks = [t for t in app.tasks if not t.startswith(CELERYS_OWN) and queue.admits(t)]
+    metrics = Metrics(tasks=tasks)
+    metrics.precreate(name, tasks)
+    metrics.build_info(
+        version=laneway.__version__,
+        celery=celery.__version__,
+        python=platform.python_version(),
+    )
+    metrics.consuming.set(0, queue=name)
+    metrics.draining.set(0, queue=name)
+
+    def backlog() -> Mapping[str, LaneBacklog]:
+        found = read_backlogs(client, [name])[name]
+        return {name: LaneBacklog(found.ready, found.in_flight, found.dead)}
+
+    metrics.watch_backlog(backlog)
+    attempts = Attempts(metrics, tracing.tracer, get_logger("laneway.attempts"))
+    return Lane(name=name, queue=queue, client=client, attempts=attempts, metrics=metrics)
+
+
+def _worker(app: LanewayApp, lane: Lane) -> Worker:
+    LaneConsumer.lane = ObservedRequest.lane = lane
+    app.Task.Request = f"{ObservedRequest.__module__}:{ObservedRequest.__qualname__}"
+    watch_exits(lambda reason: lane.metrics.child_exits.inc(queue=lane.name, reason=reason))
+    if lane.queue.pool == "prefork":
+        app.conf.worker_pool = f"{ProcessPool.__module__}:{ProcessPool.__qualname__}"
+    app.conf.worker_consumer = f"{LaneConsumer.__module__}:{LaneConsumer.__qualname__}"
+    app.steps["consumer"].add(PulseStep)
+    # Logging is set up already; a receiver of this signal keeps Celery from doing it anew.
+    signals.setup_logging.connect(_keep_logging, weak=False)
+    # billiard keeps its lines to itself, and Python then prints them raw.
+    get_billiard_logger().propagate = True
+    worker = LaneWorker(
+        app=app,
+        hostname=f"{lane.name}@{socket.gethostname()}-{os.getpid()}",
+        queues=[lane.name],
+        loglevel=app.settings.log_level.upper(),
+        quiet=True,
+        without_mingle=True,
+        without_gossip=True,
+        without_heartbeat=True,
+    )
+    lane.metrics.watch_slots(lambda: {lane.name: _slots(worker, lane)})
+    # What may be claimed at once; Celery's own bound would be the pool's size alone.
+    worker.max_concurrency = lane.queue.concurrency + lane.queue.prefetch
+    return worker
+
+
+def _slots(worker: Worker, lane: Lane) -> dict[str, int]:
+    busy = len(state.active_requests)
+    processes = getattr(getattr(worker.pool, "_pool", None), "_pool", None)
+    alive = lane.queue.concurrency if processes is None else len(processes)
+    return {
+        "busy": busy,
+        "idle": max(0, alive - busy),
+        "starting": max(0, lane.queue.concurrency - alive),
+    }
+
+
+def _keep_logging(**_: object) -> None:
+    return None

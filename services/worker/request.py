@@ -1,0 +1,238 @@
+"""The Request class: the one place where an attempt begins and ends.
+
+Celery keeps one Request per delivery in the worker's parent and calls it at every turn of the
+task's life, killed children included. What each turn means is listed in Celery's own order:
+
+    handed over       execute_using_pool            the attempt starts
+    begun             on_accepted                   its child is known
+    succeeded         on_success                    (Celery generates it below this class: wrapped)
+    raised            on_failure(exception)         Retry, Ignore, Reject and SoftTimeLimitExceeded too
+    hard limit        on_failure(TimeLimitExceeded), then on_timeout(soft=False)
+    child lost        on_failure(WorkerLostError)
+    revoked, expired  _announce_revoked             also before the task began
+    terminated        _announce_revoked, then on_failure(Terminated)
+
+`finish` of an attempt counts the first outcome it hears, so a fate that comes by two ways is one.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Any, ClassVar
+
+from billiard.einfo import ExceptionWithTraceback
+from billiard.exceptions import (
+    SoftTimeLimitExceeded,
+    Terminated,
+    TimeLimitExceeded,
+    WorkerLostError,
+)
+from celery import signals
+from celery.exceptions import Ignore, Reject, Retry
+from celery.worker.request import Request
+
+from laneway.observability.attempts import Attempt, AttemptStart
+from laneway.observability.outcomes import Outcome
+from laneway.services.worker.burial import bury_message
+from laneway.services.worker.lane import Lane
+from laneway.tasks.app import ENQUEUED_AT, FIRST_ENQUEUED_AT
+from laneway.tasks.broker.dead_letters import count_lost_delivery
+
+
+class OutOfMemory(Exception):
+    """A task raised MemoryError. Celery would end the worker over it; it fails the task alone."""
+
+
+class ObservedRequest(Request):
+    """Celery's Request, with its attempt. `lane` is set once, when the worker starts."""
+
+    lane: ClassVar[Lane]
+    attempt: Attempt | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Wrap the two methods that Celery generates anew, below this class, for every task."""
+        super().__init_subclass__(**kwargs)
+        cls.execute_using_pool = _starting(cls.execute_using_pool)
+        cls.on_success = _succeeding(cls.on_success)
+
+    def start_attempt(self) -> Attempt:
+        """The attempt of this delivery, started on first use."""
+        if self.attempt is None:
+            self.attempt = self.lane.attempts.start(self._describe())
+        return self.attempt
+
+    def end_attempt(
+        self, outcome: Outcome, error: BaseException | None = None, **known: Any
+    ) -> None:
+        """End the attempt; while the worker drains, count what became of it."""
+        ended = self.start_attempt().finish(outcome, error, **known)
+        if ended and self.lane.pulse.draining:
+            fate = "requeued" if outcome is Outcome.SHUTDOWN_REQUEUED else "finished"
+            self.lane.metrics.shutdown_tasks.inc(queue=self.lane.name, fate=fate)
+
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        """A child took the task up."""
+        self.start_attempt().accepted(pid)
+        super().on_accepted(pid, time_accepted)
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """A limit was reached; the hard one comes here second, and is handled here alone."""
+        if soft:
+            self.start_attempt().soft_timeout()
+        else:
+            self.end_attempt(Outcome.HARD_TIMEOUT)
+        super().on_timeout(soft, timeout)
+
+    def on_failure(
+        self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
+    ) -> None:
+        """The task raised, in one of the ways that are no failure too, or its child is gone."""
+        error = _unwrapped(exc_info.exception)
+        if isinstance(error, TimeLimitExceeded):
+            # Celery would mark the failure and call the errbacks here, and once more in on_timeout.
+            self.end_attempt(Outcome.HARD_TIMEOUT, error)
+            return
+        if isinstance(error, WorkerLostError | SystemExit) and self._ends_deliveries(exc_info):
+            return
+        self._finish(error, exc_info)
+        if isinstance(error, MemoryError):
+            exc_info.exception = OutOfMemory(str(error) or "MemoryError")
+        super().on_failure(exc_info, send_failed_event, return_ok)
+
+    def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
+        self.end_attempt(Outcome(reason))
+        super()._announce_revoked(reason, terminated, signum, expired)
+
+    def _announce_cancelled(self, *args: Any, **kwargs: Any) -> None:
+        self.end_attempt(Outcome.CANCELLED)
+        super()._announce_cancelled(*args, **kwargs)
+
+    def _finish(self, error: BaseException, exc_info: Any) -> None:
+        if isinstance(error, Terminated):
+            return  # _announce_revoked has counted it, or is about to
+        outcome = self._outcome(error)
+        cause = error.exc if isinstance(error, Retry) else error
+        self.end_attempt(
+            outcome,
+            cause,
+            retry_delay_s=_delay_s(error) if isinstance(error, Retry) else None,
+            where=_innermost_frame(exc_info),
+        )
+
+    def _outcome(self, error: BaseException) -> Outcome:
+        if isinstance(error, WorkerLostError | SystemExit):
+            drained = self.lane.pulse.draining
+            return Outcome.SHUTDOWN_REQUEUED if drained else Outcome.WORKER_LOST
+        if isinstance(error, Retry):
+            return Outcome.RETRY
+        if isinstance(error, Reject):
+            return Outcome.REQUEUED if error.requeue else Outcome.REJECTED
+        if isinstance(error, Ignore):
+            return Outcome.IGNORED
+        if isinstance(error, SoftTimeLimitExceeded):
+            return Outcome.SOFT_TIMEOUT
+        return Outcome.FAILURE
+
+    def _ends_deliveries(self, exc_info: Any) -> bool:
+        """Whether this loss was one too many: then the message is a dead letter, and failed."""
+        requeued = self.task.acks_late and self.task.reject_on_worker_lost
+        if not requeued or self.lane.pulse.draining:
+            return False
+        lane = self.lane
+        kept_s = lane.queue.dead_letter_retention.seconds
+        lost = count_lost_delivery(lane.client, lane.name, self.id, kept_s)
+        if lost < lane.queue.max_deliveries:
+            return False
+        reason = f"its process was lost {lost} times (maxDeliveries)"
+        bury_message(lane, self._message, reason, worker=self._hostname, deliveries=lost)
+        self._finish(_unwrapped(exc_info.exception), exc_info)
+        error = WorkerLostError(f"Gave up: {reason}. It is kept among the queue's dead letters.")
+        self.task.backend.mark_as_failure(
+            self.id, error, request=self._context, store_result=self.store_errors
+        )
+        signals.task_failure.send(
+            sender=self.task,
+            task_id=self.id,
+            exception=error,
+            args=self.args,
+            kwargs=self.kwargs,
+            traceback=exc_info.traceback,
+            einfo=exc_info,
+        )
+        self.acknowledge()
+        return True
+
+    def _describe(self) -> AttemptStart:
+        headers = self._request_dict
+        soft_s, hard_s = self._limits()
+        return AttemptStart(
+            task_id=self.id,
+            task=self.name,
+            queue=self.lane.name,
+            attempt=int(headers.get("retries") or 0) + 1,
+            redelivered=bool((self.delivery_info or {}).get("redelivered")),
+            headers=headers,
+            enqueued_at_s=_seconds(headers.get(ENQUEUED_AT)),
+            first_enqueued_at_s=_seconds(headers.get(FIRST_ENQUEUED_AT)),
+            eta_s=self.eta.timestamp() if self.eta else None,
+            received_at_s=time.time(),
+            root_id=self.root_id,
+            parent_id=self.parent_id,
+            soft_limit_s=soft_s,
+            hard_limit_s=hard_s,
+            pool=self.lane.queue.pool,
+        )
+
+    def _limits(self) -> tuple[float | None, float | None]:
+        hard_s, soft_s = self.time_limits
+        return soft_s or self.task.soft_time_limit, hard_s or self.task.time_limit
+
+
+def _starting(generated: Callable[..., Any]) -> Callable[..., Any]:
+    def execute_using_pool(self: ObservedRequest, pool: Any, **kwargs: Any) -> Any:
+        # The same dictionary travels to the child: what it starts hangs under this attempt.
+        self._request_dict.update(self.start_attempt().headers)
+        return generated(self, pool, **kwargs)
+
+    return execute_using_pool
+
+
+def _succeeding(generated: Callable[..., Any]) -> Callable[..., Any]:
+    def on_success(self: ObservedRequest, answer: tuple[bool, Any, float], **kwargs: Any) -> Any:
+        failed, _, _ = answer
+        if not failed:  # failures go on to on_failure
+            self.end_attempt(Outcome.SUCCESS)
+        return generated(self, answer, **kwargs)
+
+    return on_success
+
+
+def _unwrapped(error: BaseException) -> BaseException:
+    # Only this wrapper: a Retry carries its cause in `exc` too, and is no failure.
+    return error.exc if isinstance(error, ExceptionWithTraceback) else error
+
+
+def _delay_s(retry: Retry) -> float | None:
+    when = retry.when
+    if when is None:
+        return None
+    return float(when) if isinstance(when, int | float) else when.timestamp() - time.time()
+
+
+def _innermost_frame(exc_info: Any) -> str | None:
+    """File and line where the error was raised; never its message, which may hold payload."""
+    frame = getattr(exc_info, "tb", None)
+    if frame is None:
+        return None
+    while frame.tb_next is not None:
+        frame = frame.tb_next
+    file = PurePath(frame.tb_frame.f_code.co_filename)
+    return f"{'/'.join(file.parts[-2:])}:{frame.tb_lineno}"
+
+
+def _seconds(header: Any) -> float | None:
+    """A time header, if it is one: anybody may have written it."""
+    try:
+        return float(header)
+    except (TypeError, ValueError):
+        return None
