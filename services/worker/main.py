@@ -45,8 +45,9 @@ def run(settings: Settings, queue: str) -> int:
     setup_logging(settings.log_level, settings.log_format)
     app = create_app(settings, load_catalogue(settings.queues_file))
     prepare_worker(app, queue)
-    tracing = _start_tracing(settings, queue)
-    lane = _lane(app, queue, tracing)
+    metrics = _metrics(app, queue)
+    tracing = _start_tracing(settings, queue, metrics)
+    lane = _lane(app, queue, metrics, tracing)
     health = _health(settings, lane)
     worker = _worker(app, lane)
     observe_publishing(app, lane.metrics, tracing.tracer)
@@ -70,9 +71,11 @@ class LaneWorker(Worker):
         Drain(LaneConsumer.lane).install()
 
 
-def _start_tracing(settings: Settings, queue: str) -> Tracing:
+def _start_tracing(settings: Settings, queue: str, metrics: Metrics) -> Tracing:
     attributes = {"service.version": laneway.__version__, "laneway.queue": queue}
-    return start_tracing(settings.otlp_endpoint, "laneway-worker", attributes)
+    return start_tracing(
+        settings.otlp_endpoint, "laneway-worker", attributes, on_drop=metrics.span_dropped
+    )
 
 
 def _health(settings: Settings, lane: Lane) -> HealthServer:
@@ -85,10 +88,10 @@ def _health(settings: Settings, lane: Lane) -> HealthServer:
     return health
 
 
-def _lane(app: LanewayApp, name: str, tracing: Tracing) -> Lane:
-    queue, client = app.catalogue[name], broker_client(app.settings)
-    tasks = [t for t in app.tasks if not t.startswith(CELERYS_OWN) and queue.admits(t)]
-    metrics = Metrics(tasks=tasks)
+def _metrics(app: LanewayApp, name: str) -> Metrics:
+    admits = app.catalogue[name].admits
+    tasks = [task for task in app.tasks if not task.startswith(CELERYS_OWN) and admits(task)]
+    metrics = Metrics()
     metrics.precreate(name, tasks)
     metrics.build_info(
         version=laneway.__version__,
@@ -97,14 +100,24 @@ def _lane(app: LanewayApp, name: str, tracing: Tracing) -> Lane:
     )
     metrics.consuming.set(0, queue=name)
     metrics.draining.set(0, queue=name)
+    return metrics
+
+
+def _lane(app: LanewayApp, name: str, metrics: Metrics, tracing: Tracing) -> Lane:
+    client = broker_client(app.settings)
 
     def backlog() -> Mapping[str, LaneBacklog]:
         found = read_backlogs(client, [name])[name]
         return {name: LaneBacklog(found.ready, found.in_flight, found.dead)}
 
     metrics.watch_backlog(backlog)
-    attempts = Attempts(metrics, tracing.tracer, get_logger("laneway.attempts"))
-    return Lane(name=name, queue=queue, client=client, attempts=attempts, metrics=metrics)
+    return Lane(
+        name=name,
+        queue=app.catalogue[name],
+        client=client,
+        attempts=Attempts(metrics, tracing.tracer, get_logger("laneway.attempts").bind()),
+        metrics=metrics,
+    )
 
 
 def _worker(app: LanewayApp, lane: Lane) -> Worker:

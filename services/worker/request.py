@@ -145,7 +145,7 @@ class ObservedRequest(Request):
             return False
         reason = f"its process was lost {lost} times (maxDeliveries)"
         bury_message(lane, self._message, reason, worker=self._hostname, deliveries=lost)
-        self._finish(_unwrapped(exc_info.exception), exc_info)
+        self.end_attempt(Outcome.WORKER_LOST, _unwrapped(exc_info.exception), final=True)
         error = WorkerLostError(f"Gave up: {reason}. It is kept among the queue's dead letters.")
         self.task.backend.mark_as_failure(
             self.id, error, request=self._context, store_result=self.store_errors

@@ -1,0 +1,195 @@
+"""The metric catalogue: the only place that spells a metric's name.
+
+It makes the instruments; what a query, a dashboard or a page may name is what stands here.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["counter", "gauge", "histogram", "info"]
+Place = Literal["producer", "worker", "gateway", "everywhere"]
+
+_PUBLISH_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_HTTP_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_ATTEMPT_S = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600)
+_WAIT_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600)
+_END_TO_END_S = (0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 21_600, 86_400)
+_RETRY_S = (1, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric: what it is called, what it counts in, and where it is measured."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    unit: str = ""
+    where: Place = "worker"
+    buckets: tuple[float, ...] = ()
+
+
+# Whoever publishes
+PUBLISHED = Metric(
+    "laneway_published_total",
+    "counter",
+    "Tasks handed to the broker; kind is first or retry, result is ok or error.",
+    ("queue", "task", "kind", "result"),
+    where="producer",
+)
+PUBLISH_DURATION = Metric(
+    "laneway_publish_duration_seconds",
+    "histogram",
+    "Time until the broker took a task.",
+    ("queue", "result"),
+    unit="seconds",
+    where="producer",
+    buckets=_PUBLISH_S,
+)
+
+# Attempts, as the worker's parent process sees them
+ATTEMPTS = Metric(
+    "laneway_attempts_total",
+    "counter",
+    "Attempts that ended, each with exactly one outcome.",
+    ("queue", "task", "outcome"),
+)
+ATTEMPT_DURATION = Metric(
+    "laneway_attempt_duration_seconds",
+    "histogram",
+    "Time from the start of an attempt to its end, failed and killed ones included.",
+    ("queue", "task", "class"),
+    unit="seconds",
+    buckets=_ATTEMPT_S,
+)
+QUEUE_WAIT = Metric(
+    "laneway_queue_wait_seconds",
+    "histogram",
+    "Time from ready (published, or its ETA) to the pool; kind is first, retry, redelivered, or "
+    "claimed when the producer sent no time and the wait is counted from the claim.",
+    ("queue", "kind"),
+    unit="seconds",
+    buckets=_WAIT_S,
+)
+END_TO_END = Metric(
+    "laneway_task_end_to_end_seconds",
+    "histogram",
+    "Time from the first publish (or its ETA) to the task's final end, over all retries.",
+    ("queue", "task", "class"),
+    unit="seconds",
+    buckets=_END_TO_END_S,
+)
+ERRORS = Metric(
+    "laneway_errors_total",
+    "counter",
+    "Attempts that ended in an error, by its type; final is true if the task ended with it.",
+    ("queue", "task", "error_type", "final"),
+)
+RETRY_DELAY = Metric(
+    "laneway_retry_delay_seconds",
+    "histogram",
+    "Delay chosen before the next attempt.",
+    ("queue", "task"),
+    unit="seconds",
+    buckets=_RETRY_S,
+)
+SOFT_TIMEOUTS = Metric(
+    "laneway_soft_timeouts_total",
+    "counter",
+    "Attempts that met their soft limit; handled is true if they still succeeded.",
+    ("queue", "task", "handled"),
+)
+REDELIVERED = Metric(
+    "laneway_redelivered_total",
+    "counter",
+    "Deliveries of a message that had been delivered before.",
+    ("queue", "task"),
+)
+RATE_LIMITED = Metric(
+    "laneway_rate_limited_total",
+    "counter",
+    "Attempts put off because the task's rate limit was reached.",
+    ("queue", "task"),
+)
+
+# The worker itself
+RUNNING = Metric("laneway_running", "gauge", "Attempts in flight.", ("queue", "task"))
+RUNNING_OLDEST = Metric(
+    "laneway_running_oldest_seconds",
+    "gauge",
+    "Age of the attempt that has been in flight longest; 0 if there is none.",
+    ("queue",),
+    unit="seconds",
+)
+SLOTS = Metric(
+    "laneway_slots", "gauge", "Slots by state: busy, idle, starting.", ("queue", "state")
+)
+SLOT_BUSY = Metric(
+    "laneway_slot_busy_seconds_total",
+    "counter",
+    "Time that slots were busy, running attempts included; its rate over slots is utilisation.",
+    ("queue",),
+    unit="seconds",
+)
+CHILD_EXITS = Metric(
+    "laneway_child_exits_total", "counter", "Pool processes that ended.", ("queue", "reason")
+)
+CONSUMING = Metric(
+    "laneway_consuming", "gauge", "1 while the worker takes from the queue, else 0.", ("queue",)
+)
+DRAINING = Metric(
+    "laneway_draining", "gauge", "1 while the worker finishes before it stops, else 0.", ("queue",)
+)
+SHUTDOWN_TASKS = Metric(
+    "laneway_shutdown_tasks_total",
+    "counter",
+    "What became of the tasks that ran when the worker was told to stop.",
+    ("queue", "fate"),
+)
+
+# The broker and what lies in it, read when Prometheus asks
+BROKER_UP = Metric(
+    "laneway_broker_up", "gauge", "1 if the broker answered when last asked, else 0."
+)
+BROKER_RECONNECTS = Metric(
+    "laneway_broker_reconnects_total", "counter", "Connections to the broker made anew."
+)
+QUEUE_DEPTH = Metric("laneway_queue_depth", "gauge", "Messages ready to be taken.", ("queue",))
+QUEUE_UNACKED = Metric(
+    "laneway_queue_unacked", "gauge", "Messages taken and not yet acknowledged.", ("queue",)
+)
+DEAD_LETTERS = Metric("laneway_dead_letters", "gauge", "Dead letters kept.", ("queue",))
+DEAD_LETTERED = Metric(
+    "laneway_dead_lettered_total", "counter", "Messages made dead letters.", ("queue", "reason")
+)
+
+# The telemetry itself
+TELEMETRY_DROPPED = Metric(
+    "laneway_telemetry_dropped_total",
+    "counter",
+    "Spans or readings that were lost.",
+    ("signal", "reason"),
+    where="everywhere",
+)
+BUILD = Metric("laneway_build_info", "info", "What runs here.", where="everywhere")
+
+# The gateway
+HTTP_REQUESTS = Metric(
+    "laneway_http_requests_total",
+    "counter",
+    "Requests answered; route is the template, not the path.",
+    ("method", "route", "status"),
+    where="gateway",
+)
+HTTP_DURATION = Metric(
+    "laneway_http_request_duration_seconds",
+    "histogram",
+    "Time to the answer.",
+    ("method", "route"),
+    unit="seconds",
+    where="gateway",
+    buckets=_HTTP_S,
+)
+
+CATALOGUE = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))

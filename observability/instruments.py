@@ -1,0 +1,81 @@
+"""Instruments made from catalogue entries.
+
+Labels are given by name. A label that is a Python keyword takes an underscore: `class_="ok"`.
+"""
+
+from collections.abc import Mapping
+
+import prometheus_client as prometheus
+from prometheus_client import CollectorRegistry
+
+from laneway.observability.catalogue import Metric
+from laneway.observability.labels import LabelGuard
+
+Exemplar = Mapping[str, str]
+
+
+class _Instrument:
+    def __init__(self, metric: Metric, guard: LabelGuard) -> None:
+        self._metric = metric
+        self._guard = guard
+
+    def _cleaned(self, labels: Mapping[str, str]) -> list[str]:
+        given = {name.rstrip("_"): value for name, value in labels.items()}
+        if given.keys() != set(self._metric.labels):
+            raise TypeError(
+                f"{self._metric.name} takes the labels {', '.join(self._metric.labels) or 'none'}, "
+                f"not {', '.join(given) or 'none'}. Give each of them once."
+            )
+        return [self._guard.clean(name, given[name]) for name in self._metric.labels]
+
+
+class Counter(_Instrument):
+    """Counts up."""
+
+    def __init__(self, metric: Metric, guard: LabelGuard, registry: CollectorRegistry) -> None:
+        super().__init__(metric, guard)
+        self._root = prometheus.Counter(
+            metric.name, metric.help, metric.labels, unit=metric.unit, registry=registry
+        )
+
+    def inc(self, amount: float = 1, *, exemplar: Exemplar | None = None, **labels: str) -> None:
+        """Add to the series of these labels; an amount of 0 creates it."""
+        values = self._cleaned(labels)
+        series = self._root.labels(*values) if values else self._root
+        series.inc(amount, dict(exemplar) if exemplar else None)
+
+
+class Gauge(_Instrument):
+    """Goes up and down."""
+
+    def __init__(self, metric: Metric, guard: LabelGuard, registry: CollectorRegistry) -> None:
+        super().__init__(metric, guard)
+        self._root = prometheus.Gauge(
+            metric.name, metric.help, metric.labels, unit=metric.unit, registry=registry
+        )
+
+    def set(self, value: float, **labels: str) -> None:
+        """Set the series of these labels."""
+        values = self._cleaned(labels)
+        (self._root.labels(*values) if values else self._root).set(value)
+
+
+class Histogram(_Instrument):
+    """Counts observations in buckets."""
+
+    def __init__(self, metric: Metric, guard: LabelGuard, registry: CollectorRegistry) -> None:
+        super().__init__(metric, guard)
+        self._root = prometheus.Histogram(
+            metric.name,
+            metric.help,
+            metric.labels,
+            unit=metric.unit,
+            registry=registry,
+            buckets=metric.buckets,
+        )
+
+    def observe(self, value: float, *, exemplar: Exemplar | None = None, **labels: str) -> None:
+        """Count a value, in the metric's unit."""
+        values = self._cleaned(labels)
+        series = self._root.labels(*values) if values else self._root
+        series.observe(value, dict(exemplar) if exemplar else None)

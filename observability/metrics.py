@@ -1,0 +1,133 @@
+"""The instruments of one process, in a registry of its own."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import prometheus_client as prometheus
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.openmetrics import exposition as openmetrics
+
+from laneway.observability import catalogue
+from laneway.observability.backlog import BACKLOG_METRICS, CachedBacklog, ReadBacklog
+from laneway.observability.catalogue import Metric
+from laneway.observability.instruments import Counter, Gauge, Histogram
+from laneway.observability.labels import LabelGuard
+from laneway.observability.outcomes import Outcome
+from laneway.observability.scrape import Reading, ScrapeCollector
+
+
+class Metrics:
+    """Every metric of the catalogue, as typed attributes.
+
+    It belongs to the process that made it: a forked child must not touch it, because a lock may
+    have been held at the fork.
+
+    Args:
+        registry: Where to register; a new one if not given, never the global one.
+        tasks: Task names that may appear as labels; others become `__unknown__`.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry | None = None, tasks: Iterable[str] = ()
+    ) -> None:
+        # The _created series would double what Prometheus keeps, for nothing it uses.
+        prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = registry or CollectorRegistry()
+        self._guard = LabelGuard(tasks)
+
+        self.published = self._counter(catalogue.PUBLISHED)
+        self.publish_duration = self._histogram(catalogue.PUBLISH_DURATION)
+
+        self.attempts = self._counter(catalogue.ATTEMPTS)
+        self.attempt_duration = self._histogram(catalogue.ATTEMPT_DURATION)
+        self.queue_wait = self._histogram(catalogue.QUEUE_WAIT)
+        self.end_to_end = self._histogram(catalogue.END_TO_END)
+        self.errors = self._counter(catalogue.ERRORS)
+        self.retry_delay = self._histogram(catalogue.RETRY_DELAY)
+        self.soft_timeouts = self._counter(catalogue.SOFT_TIMEOUTS)
+        self.redelivered = self._counter(catalogue.REDELIVERED)
+        self.rate_limited = self._counter(catalogue.RATE_LIMITED)
+
+        self.child_exits = self._counter(catalogue.CHILD_EXITS)
+        self.consuming = self._gauge(catalogue.CONSUMING)
+        self.draining = self._gauge(catalogue.DRAINING)
+        self.shutdown_tasks = self._counter(catalogue.SHUTDOWN_TASKS)
+        self.broker_reconnects = self._counter(catalogue.BROKER_RECONNECTS)
+        self.dead_lettered = self._counter(catalogue.DEAD_LETTERED)
+
+        self.telemetry_dropped = self._counter(catalogue.TELEMETRY_DROPPED)
+        self.http_requests = self._counter(catalogue.HTTP_REQUESTS)
+        self.http_duration = self._histogram(catalogue.HTTP_DURATION)
+        self._build = prometheus.Info(
+            catalogue.BUILD.name.removesuffix("_info"), catalogue.BUILD.help, registry=self.registry
+        )
+
+    def know_tasks(self, tasks: Iterable[str]) -> None:
+        """Let these task names through as labels."""
+        self._guard.know_tasks(tasks)
+
+    def precreate(self, queue: str, tasks: Iterable[str]) -> None:
+        """Know these tasks, and start every outcome of theirs at 0.
+
+        A series that begins at 1 hides the first failure of a new pod from `increase()`.
+        """
+        names = list(tasks)
+        self.know_tasks(names)
+        for task in names:
+            for outcome in Outcome:
+                self.attempts.inc(0, queue=queue, task=task, outcome=outcome)
+
+    def build_info(self, **versions: str) -> None:
+        """Say what runs here, for example `version`, `celery` and `python`."""
+        self._build.info(versions)
+
+    def span_dropped(self, reason: str, count: int) -> None:
+        """Count lost spans; `start_tracing` takes it as `on_drop`."""
+        self.telemetry_dropped.inc(count, signal="traces", reason=reason)
+
+    def watch_backlog(self, read: ReadBacklog) -> None:
+        """Serve what lies in the broker; `read` may be slow or raise."""
+        self._at_scrape(BACKLOG_METRICS, CachedBacklog(read).readings)
+
+    def watch_running(self, read: Callable[[], Iterable[Reading]]) -> None:
+        """Serve the attempts in flight and the time slots were busy."""
+        running = (catalogue.RUNNING, catalogue.RUNNING_OLDEST, catalogue.SLOT_BUSY)
+        self._at_scrape(running, read)
+
+    def watch_slots(self, read: Callable[[], Mapping[str, Mapping[str, int]]]) -> None:
+        """Serve the slots: queue, to state (busy, idle, starting), to how many."""
+
+        def readings() -> Iterable[Reading]:
+            for queue, states in read().items():
+                for state, count in states.items():
+                    yield Reading(catalogue.SLOTS, count, (queue, state))
+
+        self._at_scrape((catalogue.SLOTS,), readings)
+
+    def _at_scrape(
+        self, metrics: tuple[Metric, ...], read: Callable[[], Iterable[Reading]]
+    ) -> None:
+        def failed() -> None:
+            self.telemetry_dropped.inc(signal="metrics", reason="read_failed")
+
+        self.registry.register(ScrapeCollector(metrics, read, self._guard, failed))
+
+    def _counter(self, metric: Metric) -> Counter:
+        return Counter(metric, self._guard, self.registry)
+
+    def _gauge(self, metric: Metric) -> Gauge:
+        return Gauge(metric, self._guard, self.registry)
+
+    def _histogram(self, metric: Metric) -> Histogram:
+        return Histogram(metric, self._guard, self.registry)
+
+
+def metrics_payload(registry: CollectorRegistry, accept: str | None) -> tuple[bytes, str]:
+    """What `/metrics` answers: body and content type.
+
+    OpenMetrics, with exemplars, if the `Accept` header asks for it; else Prometheus' text.
+    """
+    if "application/openmetrics-text" in (accept or ""):
+        body: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
+        return body, openmetrics.CONTENT_TYPE_LATEST
+    return prometheus.generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
