@@ -31,3 +31,8 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         if name.startswith(("LANEWAY_", "OTEL_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("LANEWAY_STORAGE_URL", (tmp_path / "storage").as_uri())
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """An S3 server other than moto's, for the tests of the store on S3."""
+    parser.addoption("--s3-server", metavar="PATH", help="versitygw binary to test against")
