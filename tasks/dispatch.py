@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +18,7 @@ from laneway.tasks.base import bind_payload
 from laneway.tasks.broker.backlog import check_room
 from laneway.tasks.broker.client import broker_client, reaching
 from laneway.tasks.broker.submissions import (
+    Claim,
     Durability,
     claim_key,
     record,
@@ -94,33 +94,36 @@ def submit_request(app: LanewayApp, request: TaskRequest) -> Submission:
     settings = app.settings
     client = broker_client(settings)
     with reaching(settings.broker):
-        check_room(client, queue, app.catalogue[queue], settings.broker_memory_watermark)
-        key = _scoped_key(request)
-        task_id = str(uuid4())
-        if key is not None:
-            claim = claim_key(client, key, request.digest(queue), task_id)
-            task_id = claim.task_id
-            if not claim.mine:
-                return Submission(task_id, request.task, queue, replayed=True)
-        _publish(app, request, queue, task_id, undo=partial(_release, client, key))
-        fields = {"queue": queue, "task": request.task, "owner": request.owner}
-        record(client, task_id, fields, key)
+        claim = _claim(client, request, queue)
+        if claim.mine:
+            _accept(app, client, request, queue, claim)
         durability = wait_until_safe(client, request.durability, settings.gateway_wait_ms)
-    return Submission(task_id, request.task, queue, durability=durability)
+    return Submission(claim.task_id, request.task, queue, not claim.mine, durability)
 
 
-def submit_many(
-    app: LanewayApp, requests: Sequence[TaskRequest]
-) -> list[Submission | SubmissionError]:
-    """Queue many; answers in their order, an error where one was refused."""
+def _claim(client: "redis.Redis", request: TaskRequest, queue: str) -> Claim:
+    key, task_id = _scoped_key(request), str(uuid4())
+    if key is None:
+        return Claim(task_id, mine=True)
+    return claim_key(client, key, request.digest(queue), task_id)
 
-    def attempt(request: TaskRequest) -> Submission | SubmissionError:
-        try:
-            return submit_request(app, request)
-        except SubmissionError as error:
-            return error
 
-    return [attempt(request) for request in requests]
+def _accept(
+    app: LanewayApp, client: "redis.Redis", request: TaskRequest, queue: str, claim: Claim
+) -> None:
+    """Publish what was claimed, or let the next caller with the same key try."""
+    key = _scoped_key(request)
+    try:
+        check_room(client, queue, app.catalogue[queue], app.settings.broker_memory_watermark)
+        _publish(app, request, queue, claim.task_id)
+    except (SubmissionError, ConnectionError, redis.exceptions.RedisError):
+        if key is not None:
+            # If Redis is away, the claim lapses by itself.
+            with suppress(redis.exceptions.RedisError):
+                release_key(client, key)
+        raise
+    fields = {"queue": queue, "task": request.task, "owner": request.owner}
+    record(client, claim.task_id, fields, key)
 
 
 def check_request(app: LanewayApp, request: TaskRequest) -> str:
@@ -181,16 +184,7 @@ def _scoped_key(request: TaskRequest) -> str | None:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _release(client: "redis.Redis", key: str | None) -> None:
-    if key is not None:
-        # If Redis is away, the claim lapses by itself.
-        with suppress(redis.exceptions.RedisError):
-            release_key(client, key)
-
-
-def _publish(
-    app: LanewayApp, request: TaskRequest, queue: str, task_id: str, undo: Callable[[], object]
-) -> None:
+def _publish(app: LanewayApp, request: TaskRequest, queue: str, task_id: str) -> None:
     options: dict[str, Any] = {
         "countdown": request.countdown_s,
         "eta": request.eta,
@@ -208,5 +202,4 @@ def _publish(
             **given,
         )
     except OperationalError as error:
-        undo()
         raise ConnectionError(str(error)) from error

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import redis
 
@@ -61,16 +62,16 @@ def check_room(client: "redis.Redis", lane: str, queue: Queue, watermark: float)
 
 
 _MEMORY_CACHE_S = 1.0
-_memory: dict[int, tuple[float, float]] = {}
+_memory: "WeakKeyDictionary[redis.Redis, tuple[float, float]]" = WeakKeyDictionary()
 
 
 def memory_share(client: "redis.Redis") -> float:
     """Used memory as a share of maxmemory, 0.0 without a maxmemory; at most a second old."""
     now = time.monotonic()
-    read_at, share = _memory.get(id(client), (-_MEMORY_CACHE_S, 0.0))
+    read_at, share = _memory.get(client, (-_MEMORY_CACHE_S, 0.0))
     if now - read_at >= _MEMORY_CACHE_S:
         info = client.info("memory")
         limit = int(info.get("maxmemory", 0))
         share = int(info["used_memory"]) / limit if limit else 0.0
-        _memory[id(client)] = (now, share)
+        _memory[client] = (now, share)
     return share

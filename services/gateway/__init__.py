@@ -1,0 +1,1 @@
+"""The HTTP door: submit, follow and revoke tasks; upload and search documents."""

@@ -1,0 +1,1 @@
+"""The endpoints, a file per subject. A file's `routes()` makes its router."""
