@@ -87,6 +87,13 @@ class LanewayApp(celery.Celery):
                 raise
             return str(publisher.request.delivery_info["routing_key"])
 
+    def _get_backend(self) -> Any:
+        backend = super()._get_backend()
+        # Celery would listen for the result before it publishes, so that a publisher waits for
+        # the result store, and keeps on listening for what it never asks. `get` listens anyway.
+        backend.on_task_call = lambda *_: None
+        return backend
+
     def publishing(self, publish: Publish) -> AbstractContextManager[dict[str, Any]]:
         """Around every publish; a service that observes replaces it. Yields the headers to send."""
         now = f"{time():.6f}"
@@ -141,6 +148,11 @@ def prepare_worker(app: LanewayApp, lane: str) -> None:
         worker_pool=queue.pool,
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
+        # A finished task waits this many seconds for Redis to store its result, and is then
+        # run again rather than acknowledged without one.
+        result_backend_transport_options={
+            "retry_policy": {"max_retries": RESULT_TRIES, "interval_step": 1, "interval_max": 1}
+        },
     )
     load_tasks(app, queue)
     fit_limits(app, lane, queue)
@@ -273,9 +285,4 @@ def _results(settings: Settings) -> dict[str, Any]:
         "redis_socket_timeout": settings.broker_timeout_s,
         "redis_socket_connect_timeout": settings.broker_timeout_s,
         "redis_socket_keepalive": True,
-        # A finished task waits this many seconds for Redis to store its result, and is then
-        # run again rather than acknowledged without one.
-        "result_backend_transport_options": {
-            "retry_policy": {"max_retries": RESULT_TRIES, "interval_step": 1, "interval_max": 1}
-        },
     }

@@ -95,6 +95,11 @@ class RunningWorker:
             if sample.name == name and labels.items() <= sample.labels.items()
         )
 
+    def pool_processes(self) -> list[int]:
+        """The pids of its pool."""
+        pid = self.process.pid
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
     def terminate(self) -> None:
         """SIGTERM to the worker alone, as Kubernetes does."""
         self.process.send_signal(signal.SIGTERM)
@@ -115,6 +120,24 @@ class RunningWorker:
 
 
 @contextmanager
+def started_worker(
+    queue: str, folder: Path, broker_url: str, **settings: str
+) -> Iterator[RunningWorker]:
+    """A worker that is not ready yet; the arguments are those of `running_worker`."""
+    given = {
+        "broker_url": broker_url,
+        "result_url": broker_url.removesuffix("/0") + "/1",
+        "task_modules": "lane_tasks",
+        **settings,
+    }
+    worker = RunningWorker(queue, folder, {f"LANEWAY_{k.upper()}": v for k, v in given.items()})
+    try:
+        yield worker
+    finally:
+        worker.kill()
+
+
+@contextmanager
 def running_worker(
     queue: str, folder: Path, broker_url: str, **settings: str
 ) -> Iterator[RunningWorker]:
@@ -126,10 +149,5 @@ def running_worker(
         broker_url: Redis; results go to its database 1.
         settings: further LANEWAY_ settings, lower case, without the prefix.
     """
-    given = {"broker_url": broker_url, "result_url": broker_url.removesuffix("/0") + "/1",
-             "task_modules": "lane_tasks", **settings}
-    worker = RunningWorker(queue, folder, {f"LANEWAY_{k.upper()}": v for k, v in given.items()})
-    try:
+    with started_worker(queue, folder, broker_url, **settings) as worker:
         yield worker.wait_until_ready()
-    finally:
-        worker.kill()

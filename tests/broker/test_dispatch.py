@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from redis_server import RedisServer
 
 from laneway.tasks.app import LanewayApp, create_app
 from laneway.tasks.dispatch import submit
 from laneway.tasks.errors import BrokerUnavailable, IdempotencyConflict, LaneFull
 from laneway.tasks.queues import load_catalogue
 from laneway.tasks.settings import load_settings
+from redis_server import RedisServer
 
 pytestmark = pytest.mark.broker
 

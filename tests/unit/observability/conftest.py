@@ -3,68 +3,18 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Condition, Thread
 
 import pytest
 import structlog
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+import otlp_collector
 from laneway.observability.running import Clock
-
-
-class Collector:
-    """An OTLP/HTTP collector on loopback."""
-
-    def __init__(self):
-        self._spans = []
-        self._news = Condition()
-        self.paths = set()
-        collector = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                collector.take(self.path, ExportTraceServiceRequest.FromString(body))
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *args):
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def take(self, path, request):
-        with self._news:
-            self.paths.add(path)
-            for resource in request.resource_spans:
-                for scope in resource.scope_spans:
-                    self._spans.extend(scope.spans)
-            self._news.notify_all()
-
-    def spans(self, count) -> dict[str, Span]:
-        """By name, once this many have come."""
-        with self._news:
-            assert self._news.wait_for(lambda: len(self._spans) >= count, 30), self._spans
-            assert len(self._spans) == count
-            return {span.name: span for span in self._spans}
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture
 def collector():
-    running = Collector()
+    running = otlp_collector.Collector()
     yield running
     running.close()
 
@@ -103,14 +53,7 @@ def lines() -> Lines:
 @pytest.fixture
 def attributes() -> Callable[[Span], dict[str, object]]:
     """What a received span says of itself."""
-
-    def read(span):
-        return {
-            item.key: getattr(item.value, item.value.WhichOneof("value"))
-            for item in span.attributes
-        }
-
-    return read
+    return otlp_collector.attributes
 
 
 @pytest.fixture
