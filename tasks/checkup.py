@@ -1,7 +1,5 @@
 """`laneway doctor`: everything that can be checked from outside, each with its cure."""
 
-from collections.abc import Callable
-
 from redis.exceptions import RedisError
 
 from laneway.tasks.app import create_app, fit_limits, load_tasks
@@ -45,28 +43,24 @@ def _unreachable(check: str, place: str, setting: str, error: Exception) -> Find
 
 
 def _catalogue(settings: Settings) -> list[Finding]:
-    catalogue: Catalogue | None = None
-
-    def load() -> str:
-        nonlocal catalogue
+    try:
         catalogue = load_catalogue(settings.queues_file)
-        return f"{len(catalogue)} queues in {catalogue.source}: {', '.join(catalogue)}"
+    except LanewayError as error:
+        return [_broken("catalogue", error)]
+    found = f"{len(catalogue)} queues in {catalogue.source}: {', '.join(catalogue)}"
+    return [Finding("catalogue", "ok", found), _limits(settings, catalogue)]
 
-    def limits() -> str:
+
+def _limits(settings: Settings, catalogue: Catalogue) -> Finding:
+    try:
         for lane, queue in catalogue.items():
             app = create_app(settings, catalogue)
             load_tasks(app, queue)
             fit_limits(app, lane, queue)
-        return "every task fits its queues"
-
-    findings = [_attempt("catalogue", load)]
-    if catalogue is not None:
-        findings.append(_attempt("limits", limits))
-    return findings
-
-
-def _attempt(check: str, action: Callable[[], str]) -> Finding:
-    try:
-        return Finding(check, "ok", action())
     except LanewayError as error:
-        return Finding(check, "error", str(error), "Correct it as the message says.")
+        return _broken("limits", error)
+    return Finding("limits", "ok", "every task fits its queues")
+
+
+def _broken(check: str, error: LanewayError) -> Finding:
+    return Finding(check, "error", str(error), "Correct it as the message says.")

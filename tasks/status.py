@@ -1,6 +1,6 @@
 """What became of a task, and calling it off."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from celery.result import AsyncResult
@@ -53,14 +53,19 @@ def read_status(app: LanewayApp, task_id: str) -> TaskStatus:
 
 def status_of(task_id: str, meta: dict[str, Any], noted: dict[str, str]) -> TaskStatus:
     """Put together what the result store and the door's record say."""
-    state, result = str(meta["status"]), meta.get("result")
-    about = {name: noted.get(name) or None for name in ("queue", "task", "owner")}
-    if state == "SUCCESS":
-        return TaskStatus(task_id, state, **about, result=result)
+    status = TaskStatus(
+        task_id,
+        state=str(meta["status"]),
+        queue=noted.get("queue"),
+        task=noted.get("task"),
+        owner=noted.get("owner") or None,
+    )
+    result = meta.get("result")
+    if status.state == "SUCCESS":
+        return replace(status, result=result)
     if isinstance(result, BaseException):
-        return TaskStatus(task_id, state, **about, error=f"{type(result).__name__}: {result}")
-    progress = result if isinstance(result, dict) else None
-    return TaskStatus(task_id, state, **about, progress=progress)
+        return replace(status, error=f"{type(result).__name__}: {result}")
+    return replace(status, progress=result if isinstance(result, dict) else None)
 
 
 def revoke(app: LanewayApp, task_id: str, *, terminate: bool = False) -> None:
