@@ -1,0 +1,1 @@
+"""Documents: read, extract, split, embed, store."""

@@ -1,0 +1,53 @@
+"""The tasks `documents.process` and `documents.embed`: what Celery sees of this room."""
+
+from typing import Any
+
+from laneway.tasks.base import task
+from laneway.tasks.documents.chunks import DocumentKey
+from laneway.tasks.documents.embed import embed_chunks, embed_texts
+from laneway.tasks.documents.process import process_document
+from laneway.tasks.settings import current_settings
+
+_RETRIED = (ConnectionError, TimeoutError)
+
+
+@task(
+    "documents.process",
+    bind=True,
+    max_retries=3,
+    autoretry_for=_RETRIED,
+    retry_backoff=True,
+    retry_jitter=True,
+)
+def process(
+    self: Any,
+    file_path: str,
+    user_id: str,
+    priority: str = "normal",
+    collection: str = "default",
+) -> dict[str, Any]:
+    """Make a document searchable; see `process_document`. State PROCESSING tells the progress."""
+    del priority  # chose the lane when the task was submitted
+    return process_document(
+        current_settings(),
+        DocumentKey(user_id, collection, file_path),
+        lambda meta: self.update_state(state="PROCESSING", meta=meta),
+    )
+
+
+@task(
+    "documents.embed",
+    max_retries=3,
+    autoretry_for=_RETRIED,
+    retry_backoff=True,
+    retry_jitter=True,
+)
+def embed(
+    texts: list[str] | None = None,
+    chunk_ids: list[str] | None = None,
+    collection: str = "default",
+) -> dict[str, Any]:
+    """Embed texts, or stored chunks anew; see `embed_texts` and `embed_chunks`."""
+    if texts is not None:
+        return embed_texts(current_settings(), texts, collection)
+    return embed_chunks(current_settings(), chunk_ids or [], collection)

@@ -1,0 +1,124 @@
+"""Take an upload into the store, where documents.process finds it."""
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from laneway.tasks.contracts import DocumentsProcess, check_payload
+from laneway.tasks.documents.storage import documents_root, s3_filesystem, storage_errors
+from laneway.tasks.errors import DocumentTooLarge
+from laneway.tasks.settings import Settings
+
+_PART_BYTES = 1 << 20
+_LONGEST_NAME = 80
+
+
+@dataclass(frozen=True)
+class StoredDocument:
+    """An upload. `file_path` is what documents.process takes; the digest is in hex."""
+
+    file_path: str
+    size_bytes: int
+    sha256: str
+
+
+def store_upload(
+    settings: Settings,
+    user_id: str,
+    filename: str,
+    content: Iterable[bytes] | BinaryIO,
+    limit_bytes: int | None = None,
+) -> StoredDocument:
+    """Store an upload whole or not at all.
+
+    Args:
+        settings: the store, and the size limit unless `limit_bytes` sets a lower one.
+        user_id: the owner, as in the contract of documents.process.
+        filename: what the user calls it; only its harmless characters are kept.
+        content: the bytes, in parts or as an open file.
+        limit_bytes: largest upload, bytes.
+
+    Raises:
+        InvalidPayload: no valid user id.
+        DocumentTooLarge: above the limit; nothing is kept.
+        StorageFull, StorageReadOnly, StorageError, StorageUnavailable: the store's answer.
+    """
+    limit_bytes = min(limit_bytes or settings.document_limit_bytes, settings.document_limit_bytes)
+    file_path = f"{documents_root(settings)}/{user_id}/{uuid4().hex}-{safe_name(filename)}"
+    check_payload(DocumentsProcess, {"file_path": file_path, "user_id": user_id})
+    meter = _Meter(filename=safe_name(filename), limit_bytes=limit_bytes)
+    parts = meter.measured(_parts(content))
+    with storage_errors(file_path):
+        if file_path.startswith("s3://"):
+            _store_object(settings, file_path, parts)
+        else:
+            _store_file(Path(file_path), parts)
+    return StoredDocument(file_path, meter.size_bytes, meter.digest.hexdigest())
+
+
+def safe_name(filename: str) -> str:
+    """A file name's harmless characters: ASCII letters, digits, dot, dash and underscore."""
+    plain = unicodedata.normalize("NFKD", filename.replace("\\", "/").rpartition("/")[2])
+    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", plain.encode("ascii", "ignore").decode())
+    stem, dot, suffix = kept.strip("-._").rpartition(".")
+    return f"{stem[:_LONGEST_NAME]}{dot}{suffix[:_LONGEST_NAME]}" or "document"
+
+
+class _Meter:
+    def __init__(self, filename: str, limit_bytes: int) -> None:
+        self.filename = filename
+        self.limit_bytes = limit_bytes
+        self.size_bytes = 0
+        self.digest = hashlib.sha256()
+
+    def measured(self, parts: Iterable[bytes]) -> Iterator[bytes]:
+        for part in parts:
+            self.size_bytes += len(part)
+            if self.size_bytes > self.limit_bytes:
+                raise DocumentTooLarge(
+                    f"{self.filename}: is larger than {self.limit_bytes} bytes. "
+                    "Split it, or raise LANEWAY_DOCUMENT_LIMIT_BYTES."
+                )
+            self.digest.update(part)
+            yield part
+
+
+def _parts(content: Iterable[bytes] | BinaryIO) -> Iterable[bytes]:
+    if isinstance(content, Iterable) and not hasattr(content, "read"):
+        return content
+    return iter(lambda: content.read(_PART_BYTES), b"")
+
+
+def _store_file(path: Path, parts: Iterable[bytes]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        with partial.open("xb") as file:
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _store_object(settings: Settings, file_path: str, parts: Iterable[bytes]) -> None:
+    file = s3_filesystem(settings).open(file_path.removeprefix("s3://"), "wb", autocommit=False)
+    try:
+        for part in parts:
+            file.write(part)
+        file.close()
+        file.commit()
+    except BaseException:
+        with suppress(Exception):
+            file.discard()
+        file.closed = True  # or its destructor would begin a new upload
+        raise

@@ -1,0 +1,1 @@
+"""Retrieval: index collections and search them."""
