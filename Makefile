@@ -49,7 +49,7 @@ fmt: setup ## Format and mend what can be mended
 .PHONY: test-s3
 test-s3: setup ## S3 tests against versitygw, built with Go
 	@sh tools/versitygw.sh
-	@$(BIN)/pytest tests/broker/test_s3_storage.py --s3-server .cache/versitygw
+	@$(BIN)/pytest tests/broker/test_s3_storage.py tests/broker/test_s3_tasks.py --s3-server .cache/versitygw
 
 .PHONY: bench-start
 bench-start: setup ## Cold start: seconds of `laneway --help`, modules of a notifications worker

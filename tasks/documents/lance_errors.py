@@ -19,7 +19,9 @@ _DENIED = re.compile(
     r"|PermissionDenied|Unauthenticated|status: 40[13]|\b40[13] (Forbidden|Unauthorized)"
 )
 _NO_BUCKET = re.compile(r"NoSuchBucket")
-_CONFLICT = re.compile(r"commit conflict|too many concurrent writers|retryable", re.IGNORECASE)
+_CONFLICT = re.compile(
+    r"commit conflict|incompatible transaction|too many concurrent writers|retryable", re.IGNORECASE
+)
 _UNAVAILABLE = re.compile(
     r"RetryError|HttpError|error sending request|connection (refused|reset|closed)|timed? ?out"
     r"|dns error|status: 5\d\d|SlowDown|ServiceUnavailable|incomplete ?message",

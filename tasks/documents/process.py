@@ -82,7 +82,7 @@ def _run(settings: Settings, key: DocumentKey, progress: _Progress) -> None:
         raise DocumentEmpty(f"{document.shown}: holds no text. Upload one that does.")
     progress.details["chunk_count"] = len(texts)
     embedder, store = embedder_for(settings), vector_store(settings)
-    # An older content would otherwise be refused only after the first embeddings were paid for.
+    # The store would refuse another model too, but only after a batch was embedded.
     store.check_model(key.collection, embedder.model, embedder.dimension)
     _embed_and_store(_Job(key, document, embedder, store), texts, settings, progress)
 
