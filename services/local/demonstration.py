@@ -96,7 +96,7 @@ def _mail(platform: Platform, task_id: str) -> Step:
         task="notifications.send_email",
         what=MAIL["to"],
         state=str(status["state"]),
-        shown=f"arrived: {mail}" if mail else f"NOT ARRIVED: {status.get('error')}",
+        shown=f"arrived: {mail.name}" if mail else f"NOT ARRIVED: {status.get('error')}",
         succeeded=_succeeded(status) and mail is not None,
     )
 
