@@ -13,6 +13,8 @@ _PAYLOAD_LOGGERS = (
 )
 """Celery's loggers whose lines hold arguments, results, message bodies or exception messages."""
 
+_FAILED_HOOK = "Exception raised outside body"
+
 
 class PayloadFilter(logging.Filter):
     """Lets errors through, as a fixed text with the error's type; drops the rest.
@@ -33,12 +35,27 @@ class PayloadFilter(logging.Filter):
         return True
 
 
+class WarningFilter(logging.Filter):
+    """Cuts Celery's warning that a hook failed before the exception that it prints in full."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shorten the record in place."""
+        before, found, _ = record.getMessage().partition(_FAILED_HOOK)
+        if found:
+            record.msg, record.args = before + found, None
+        return True
+
+
 def guard_celery_loggers() -> None:
-    """Put the filter on the loggers that print payloads; safe to call again."""
+    """Put the filters on the loggers that print payloads; safe to call again."""
     for name in _PAYLOAD_LOGGERS:
-        logger = logging.getLogger(name)
-        if not any(isinstance(known, PayloadFilter) for known in logger.filters):
-            logger.addFilter(PayloadFilter())
+        _guard(logging.getLogger(name), PayloadFilter)
+    _guard(logging.getLogger("py.warnings"), WarningFilter)
+
+
+def _guard(logger: logging.Logger, kind: type[logging.Filter]) -> None:
+    if not any(isinstance(known, kind) for known in logger.filters):
+        logger.addFilter(kind())
 
 
 def without_exceptions(record: logging.LogRecord) -> logging.LogRecord:

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
 from time import time
-from typing import Any
+from typing import Any, ClassVar, cast
 from uuid import uuid4
 
 import celery
@@ -46,6 +45,11 @@ class LanewayApp(celery.Celery):
 
     settings: Settings
     catalogue: Catalogue
+    lane: str | None = None
+    """The lane it serves, if it is a worker's."""
+
+    in_use: ClassVar["LanewayApp | None"] = None
+    """The one that tasks are bound to in this process."""
 
     def send_task(
         self, name: str, args: Any = None, kwargs: Any = None, **options: Any
@@ -55,7 +59,7 @@ class LanewayApp(celery.Celery):
         Raises:
             UnknownQueue: the queue is not in the catalogue, or none was named and none is derived.
         """
-        queue = options.get("queue") or self._route(name, kwargs)
+        queue = options.get("queue") or self.queue_of(name, kwargs)
         if isinstance(queue, str):
             _ = self.catalogue[queue]
         # The defaults print every argument into the message's headers, and from there into logs.
@@ -77,15 +81,19 @@ class LanewayApp(celery.Celery):
                 **{**options, "queue": queue, "task_id": publish.task_id, "headers": headers},
             )
 
-    def _route(self, task: str, payload: Mapping[str, Any] | None) -> str:
+    def queue_of(self, task: str, payload: Mapping[str, Any] | None) -> str:
+        """The queue of a task whose caller names none; see `route`.
+
+        Raises:
+            UnknownQueue: no queue can be derived, and this is no worker.
+        """
         try:
             return route(self.catalogue, task, payload)
         except UnknownQueue:
-            # What a task publishes without naming a queue, a chain's next step say, stays with it.
-            publisher = self.current_worker_task
-            if publisher is None:
+            if self.lane is None:
                 raise
-            return str(publisher.request.delivery_info["routing_key"])
+            # What a worker publishes without a queue, a chain's next step say, stays with it.
+            return self.lane
 
     def _get_backend(self) -> Any:
         backend = super()._get_backend()
@@ -118,18 +126,17 @@ def create_app(settings: Settings, catalogue: Catalogue) -> LanewayApp:
     return app
 
 
-@cache
 def get_app() -> LanewayApp:
-    """This process's app, made from its settings on first use; Celery's current app from then on."""
-    settings = current_settings()
-    app = create_app(settings, cached_catalogue(settings.queues_file))
-    app.set_current()
-    app.set_default()
-    return app
+    """This process's app: its worker's or gateway's, or else made from its settings on first use."""
+    if LanewayApp.in_use is None:
+        settings = current_settings()
+        use_app(create_app(settings, cached_catalogue(settings.queues_file)))
+    return cast("LanewayApp", LanewayApp.in_use)
 
 
 def use_app(app: LanewayApp) -> None:
     """Make `app` the one that tasks are bound to in this process."""
+    LanewayApp.in_use = app
     app.set_current()
     app.set_default()
 
@@ -142,20 +149,30 @@ def prepare_worker(app: LanewayApp, lane: str) -> None:
             limits exceed the lane's.
     """
     queue = app.catalogue[lane]
+    app.lane = lane
     app.conf.update(
         broker_transport_options=consumer_options(app.settings, lane, queue),
         worker_concurrency=queue.concurrency,
         worker_pool=queue.pool,
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
-        # A finished task waits this many seconds for Redis to store its result, and is then
-        # run again rather than acknowledged without one.
-        result_backend_transport_options={
-            "retry_policy": {"max_retries": RESULT_TRIES, "interval_step": 1, "interval_max": 1}
-        },
+        **_patient_results(),
     )
     load_tasks(app, queue)
     fit_limits(app, lane, queue)
+
+
+def _patient_results() -> dict[str, Any]:
+    """A finished task waits about RESULT_TRIES seconds for Redis to store its result."""
+    return {
+        # Celery retries only its writes on its own, and reads before each of them.
+        "result_backend_always_retry": True,
+        "result_backend_max_retries": RESULT_TRIES,
+        "result_backend_max_sleep_between_retries_ms": 2_000,  # one second on average
+        "result_backend_transport_options": {
+            "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0}
+        },
+    }
 
 
 def load_tasks(app: LanewayApp, queue: Queue) -> None:

@@ -13,7 +13,7 @@ import redis
 from kombu.exceptions import OperationalError
 from pydantic import BaseModel
 
-from laneway.tasks.app import LanewayApp, get_app, load_team_modules, route
+from laneway.tasks.app import LanewayApp, get_app, load_team_modules
 from laneway.tasks.base import bind_payload
 from laneway.tasks.broker.backlog import check_room
 from laneway.tasks.broker.client import broker_client, reaching
@@ -133,7 +133,7 @@ def check_request(app: LanewayApp, request: TaskRequest) -> str:
         UnknownTask, UnknownQueue, TaskNotAdmitted, InvalidPayload: nothing was queued.
     """
     check_known(app, request.task)
-    queue = request.queue or route(app.catalogue, request.task, request.kwargs)
+    queue = request.queue or app.queue_of(request.task, request.kwargs)
     if not app.catalogue[queue].admits(request.task):
         admitting = [name for name, entry in app.catalogue.items() if entry.admits(request.task)]
         raise TaskNotAdmitted(

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from threading import get_ident
 from typing import Any
 
 from celery import signals
@@ -21,7 +22,8 @@ class Child:
         self._app = app
         self._tracing = tracing
         self._health = health
-        self._runs: dict[str, RunSpan] = {}
+        # By thread too: a retry may begin in one before the attempt it follows has left another.
+        self._runs: dict[tuple[int, str], RunSpan] = {}
 
     def install(self) -> None:
         """Listen for processes and tasks that begin and end."""
@@ -48,9 +50,11 @@ class Child:
 
     def _begin_task(self, task_id: str, task: Any, **_: Any) -> None:
         headers = task.request.headers or {}
-        self._runs[task_id] = run_span(self._tracing.tracer, task.name, task_id, headers)
+        self._runs[get_ident(), task_id] = run_span(
+            self._tracing.tracer, task.name, task_id, headers
+        )
 
     def _end_task(self, task_id: str, retval: Any = None, **_: Any) -> None:
-        run = self._runs.pop(task_id, None)
+        run = self._runs.pop((get_ident(), task_id), None)
         if run is not None:
             run.end(retval if isinstance(retval, Exception) else None)

@@ -1,8 +1,10 @@
 """Stopping: finish what runs, give back the rest, lose nothing.
 
-On SIGTERM (or SIGINT) the worker takes no more messages and finishes what runs. The wait ends
-after the lane's `drainSeconds`, or at once on SIGQUIT: what still runs is then killed and its
-message put back at the head of the lane, for another worker to run from the start.
+On SIGTERM (or SIGINT) the worker takes no more messages, gives back at once those it holds for
+later, and finishes what runs; its event loop turns on meanwhile, so that results, limits and
+acknowledgements are handled as ever. The wait ends after the lane's `drainSeconds`, or at once on
+SIGQUIT: what still runs is then killed and its message put back at the head of the lane, for
+another worker to run from the start.
 """
 
 import os
@@ -10,7 +12,9 @@ import signal
 from contextlib import suppress
 from threading import Event, Thread
 from types import FrameType
+from typing import Any
 
+from celery.apps.worker import Worker
 from celery.worker import state
 
 from laneway.observability.logs import get_logger
@@ -18,12 +22,19 @@ from laneway.services.worker.lane import Lane
 
 logger = get_logger(__name__)
 
+KILL_AGAIN_S = 0.5
+"""A task may be on its way to its process when time is up: look again."""
+
+LAST_WORDS_S = 15.0
+"""For the pool to notice the killed; then the worker ends whatever it still waits for."""
+
 
 class Drain:
     """The order of stopping. A second SIGTERM changes nothing."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, worker: Worker) -> None:
         self._lane = lane
+        self._worker = worker
         self._begun = Event()
         self._at_once = Event()
 
@@ -39,7 +50,8 @@ class Drain:
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self._lane.pulse.draining = True
-        state.should_stop = os.EX_OK
+        if not self._lane.pulse.consuming and not self._begun.is_set():
+            state.should_stop = os.EX_OK  # no event loop turns yet, or none without Redis
         self._begun.set()
 
     def _on_quit(self, number: int, frame: FrameType | None) -> None:
@@ -57,18 +69,36 @@ class Drain:
             running=running,
             limit_s=limit_s,
         )
+        self._worker.hub.call_soon(self._worker.consumer.stop_taking)
         self._at_once.wait(limit_s)
-        self._give_back()
+        self._end()
 
-    def _give_back(self) -> None:
-        for request in tuple(state.active_requests):
-            if request.worker_pid is None or request.worker_pid == os.getpid():
-                continue  # a thread cannot be killed: the process's end gives its message back
+    def _end(self) -> None:
+        """Give back what runs until the process is gone."""
+        told: set[str] = set()
+        waiting = Event()
+        for _ in range(int(LAST_WORDS_S / KILL_AGAIN_S)):
+            # The event loop changes the set meanwhile: what is missed now is met next time.
+            with suppress(RuntimeError):
+                for request in tuple(state.active_requests):
+                    self._give_back(request, told)
+            waiting.wait(KILL_AGAIN_S)
+        state.should_stop = os.EX_OK
+
+    def _give_back(self, request: Any, told: set[str]) -> None:
+        if request.worker_pid is None:
+            return
+        if request.id not in told:
+            told.add(request.id)
             logger.warning(
                 "out of time to drain: the task goes back to its queue",
                 queue=self._lane.name,
                 task=request.name,
                 task_id=request.id,
             )
-            with suppress(ProcessLookupError):
-                os.kill(request.worker_pid, signal.SIGKILL)
+        if request.worker_pid == os.getpid():
+            self._worker.pool.abandoned = True  # a thread cannot be killed: its process ends
+            self._worker.hub.call_soon(request.give_back)
+            return
+        with suppress(ProcessLookupError):
+            os.kill(request.worker_pid, signal.SIGKILL)

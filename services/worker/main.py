@@ -23,7 +23,7 @@ from laneway.services.worker.child import Child
 from laneway.services.worker.consumer import LaneConsumer, PulseStep
 from laneway.services.worker.drain import Drain
 from laneway.services.worker.lane import Lane
-from laneway.services.worker.pool import ProcessPool, watch_exits
+from laneway.services.worker.pool import ProcessPool, ThreadPool, watch_exits
 from laneway.services.worker.request import ObservedRequest
 from laneway.tasks.app import CELERYS_OWN, LanewayApp, create_app, prepare_worker
 from laneway.tasks.broker.backlog import read_backlogs
@@ -58,8 +58,11 @@ def run(settings: Settings, queue: str) -> int:
     finally:
         health.close()
         tracing.shutdown()
-    logger.info("stopped", queue=queue, exit_code=worker.exitcode or 0)
-    return int(worker.exitcode or 0)
+    exit_code = int(worker.exitcode or 0)
+    logger.info("stopped", queue=queue, exit_code=exit_code)
+    if getattr(worker.pool, "abandoned", False):
+        os._exit(exit_code)  # Python would wait for the threads
+    return exit_code
 
 
 class LaneWorker(Worker):
@@ -67,8 +70,7 @@ class LaneWorker(Worker):
 
     def install_platform_tweaks(self, worker: Worker) -> None:
         """Celery's hook for signal handlers, called once the pool is up."""
-        del worker
-        Drain(LaneConsumer.lane).install()
+        Drain(LaneConsumer.lane, worker).install()
 
 
 def _start_tracing(settings: Settings, queue: str, metrics: Metrics) -> Tracing:
@@ -124,8 +126,8 @@ def _worker(app: LanewayApp, lane: Lane) -> Worker:
     LaneConsumer.lane = ObservedRequest.lane = lane
     app.Task.Request = f"{ObservedRequest.__module__}:{ObservedRequest.__qualname__}"
     watch_exits(lambda reason: lane.metrics.child_exits.inc(queue=lane.name, reason=reason))
-    if lane.queue.pool == "prefork":
-        app.conf.worker_pool = f"{ProcessPool.__module__}:{ProcessPool.__qualname__}"
+    pool = ProcessPool if lane.queue.pool == "prefork" else ThreadPool
+    app.conf.worker_pool = f"{pool.__module__}:{pool.__qualname__}"
     app.conf.worker_consumer = f"{LaneConsumer.__module__}:{LaneConsumer.__qualname__}"
     app.steps["consumer"].add(PulseStep)
     # Logging is set up already; a receiver of this signal keeps Celery from doing it anew.
@@ -143,8 +145,9 @@ def _worker(app: LanewayApp, lane: Lane) -> Worker:
         without_heartbeat=True,
     )
     lane.metrics.watch_slots(lambda: {lane.name: _slots(worker, lane)})
-    # What may be claimed at once; Celery's own bound would be the pool's size alone.
-    worker.max_concurrency = lane.queue.concurrency + lane.queue.prefetch
+    # What may be claimed at once; Celery's own bounds would be the pool's size alone.
+    claims = lane.queue.concurrency + lane.queue.prefetch
+    worker.max_concurrency = worker.consumer.initial_prefetch_count = claims
     return worker
 
 

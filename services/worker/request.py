@@ -28,10 +28,12 @@ from billiard.exceptions import (
     WorkerLostError,
 )
 from celery import signals
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, InvalidTaskError, Reject, Retry
+from celery.worker import state
 from celery.worker.request import Request
 
-from laneway.observability.attempts import Attempt, AttemptStart
+from laneway.observability.attempt_start import AttemptStart
+from laneway.observability.attempts import Attempt
 from laneway.observability.outcomes import Outcome
 from laneway.services.worker.burial import bury_message
 from laneway.services.worker.lane import Lane
@@ -48,6 +50,12 @@ class ObservedRequest(Request):
 
     lane: ClassVar[Lane]
     attempt: Attempt | None = None
+    time_limits: tuple[float | None, float | None]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.time_limits = _capped(self.time_limits, self.lane.queue.time_limit)
+        self.retries = _whole(self._request_dict.get("retries") or 0)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Wrap the two methods that Celery generates anew, below this class, for every task."""
@@ -69,6 +77,13 @@ class ObservedRequest(Request):
         if ended and self.lane.pulse.draining:
             fate = "requeued" if outcome is Outcome.SHUTDOWN_REQUEUED else "finished"
             self.lane.metrics.shutdown_tasks.inc(queue=self.lane.name, fate=fate)
+
+    def give_back(self) -> None:
+        """Return the message to its lane although a thread runs it: the process is to end."""
+        if not self.acknowledged:
+            self.end_attempt(Outcome.SHUTDOWN_REQUEUED)
+            self.reject(requeue=True)
+            state.task_ready(self)
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """A child took the task up."""
@@ -169,7 +184,7 @@ class ObservedRequest(Request):
             task_id=self.id,
             task=self.name,
             queue=self.lane.name,
-            attempt=int(headers.get("retries") or 0) + 1,
+            attempt=self.retries + 1,
             redelivered=bool((self.delivery_info or {}).get("redelivered")),
             headers=headers,
             enqueued_at_s=_seconds(headers.get(ENQUEUED_AT)),
@@ -186,6 +201,23 @@ class ObservedRequest(Request):
     def _limits(self) -> tuple[float | None, float | None]:
         hard_s, soft_s = self.time_limits
         return soft_s or self.task.soft_time_limit, hard_s or self.task.time_limit
+
+
+def _capped(limits_s: Any, longest_s: float) -> tuple[float | None, float | None]:
+    """Hard and soft limit of a message. A run that outlasts the lane's would be run twice."""
+    try:
+        hard_s, soft_s = (None if limit is None else float(limit) for limit in limits_s)
+    except (TypeError, ValueError):
+        raise InvalidTaskError("timelimit is no pair of seconds") from None
+    if not all(limit_s is None or limit_s >= 0 for limit_s in (hard_s, soft_s)):
+        raise InvalidTaskError("timelimit is no pair of seconds")
+    return min(hard_s, longest_s) if hard_s else None, soft_s
+
+
+def _whole(number: Any) -> int:
+    if not isinstance(number, int):
+        raise InvalidTaskError("retries is no whole number")
+    return number
 
 
 def _starting(generated: Callable[..., Any]) -> Callable[..., Any]:

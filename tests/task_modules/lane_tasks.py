@@ -9,7 +9,7 @@ from typing import Any
 from celery import shared_task
 from celery.exceptions import Ignore, Reject
 
-from laneway.tasks import task
+from laneway.tasks import submit, task
 
 
 @task("lane.add")
@@ -93,6 +93,14 @@ def report(self: Any) -> dict[str, Any]:
         "expires": str(request.expires) if request.expires else None,
         "origin": request.origin,
     }
+
+
+@task("lane.publish")
+def publish(way: str) -> str:
+    """Publishes a task without naming a lane; the id of what it published."""
+    if way == "submit":
+        return submit("lane.add", {"x": 1, "y": 2}).task_id
+    return str(add.delay(1, 2).id)
 
 
 @task("lane.limited", rate_limit="2/s")
