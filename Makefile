@@ -53,7 +53,7 @@ test-s3: setup ## S3 tests against versitygw, built with Go
 
 .PHONY: bench-start
 bench-start: setup ## Cold start: seconds of `laneway --help`, modules of a notifications worker
-	@$(BIN)/python tests/bench/cold_start.py
+	@PYTHONPATH=tests $(BIN)/python -m bench.cold_start
 
 .PHONY: samples
 samples: setup ## Make the sample documents anew

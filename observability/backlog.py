@@ -11,6 +11,7 @@ from laneway.observability.scrape import Reading
 BACKLOG_METRICS = (
     catalogue.BROKER_UP,
     catalogue.QUEUE_DEPTH,
+    catalogue.QUEUE_OLDEST_AGE,
     catalogue.QUEUE_UNACKED,
     catalogue.DEAD_LETTERS,
 )
@@ -18,11 +19,12 @@ BACKLOG_METRICS = (
 
 @dataclass(frozen=True)
 class LaneBacklog:
-    """What one lane holds, in messages."""
+    """What one lane holds, in messages; the age is None where the oldest tells no time."""
 
     depth: int
     unacked: int
     dead_letters: int
+    oldest_age_s: float | None = None
 
 
 ReadBacklog = Callable[[], Mapping[str, LaneBacklog]]
@@ -69,6 +71,8 @@ class CachedBacklog:
             yield Reading(catalogue.QUEUE_DEPTH, lane.depth, (queue,))
             yield Reading(catalogue.QUEUE_UNACKED, lane.unacked, (queue,))
             yield Reading(catalogue.DEAD_LETTERS, lane.dead_letters, (queue,))
+            if lane.oldest_age_s is not None:
+                yield Reading(catalogue.QUEUE_OLDEST_AGE, lane.oldest_age_s, (queue,))
 
     def _refresh(self) -> bool:
         with self._lock:

@@ -156,6 +156,13 @@ BROKER_RECONNECTS = Metric(
     "laneway_broker_reconnects_total", "counter", "Connections to the broker made anew."
 )
 QUEUE_DEPTH = Metric("laneway_queue_depth", "gauge", "Messages ready to be taken.", ("queue",))
+QUEUE_OLDEST_AGE = Metric(
+    "laneway_queue_oldest_age_seconds",
+    "gauge",
+    "Time the oldest ready message has waited; no sample if it tells no time of publishing.",
+    ("queue",),
+    unit="seconds",
+)
 QUEUE_UNACKED = Metric(
     "laneway_queue_unacked", "gauge", "Messages taken and not yet acknowledged.", ("queue",)
 )

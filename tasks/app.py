@@ -12,18 +12,18 @@ import celery
 from celery.result import AsyncResult
 from kombu import Queue as KombuQueue
 
+from laneway.tasks.broker.keys import FIRST_PUBLISHED_AT, PUBLISHED_AT
 from laneway.tasks.broker.transport import consumer_options, producer_options, tls_options
 from laneway.tasks.builtin import BUILTIN_TASKS, home_queue
 from laneway.tasks.errors import CatalogueError, ConfigurationError, UnknownQueue
 from laneway.tasks.queues import Catalogue, Queue, cached_catalogue
 from laneway.tasks.settings import Settings, current_settings
 
-ENQUEUED_AT = "laneway_enqueued_at"
-FIRST_ENQUEUED_AT = "laneway_first_enqueued_at"
-"""Headers: when this message, and the task's first one, were published. Unix seconds, as text."""
-
 CELERYS_OWN = "celery."
 """Prefix of the tasks that Celery brings for its canvas; every lane runs them."""
+
+DELAYED_LIMIT = 10_000
+"""Delayed messages that one worker holds in its memory, some 9 kB each."""
 
 RESULT_TRIES = 300
 
@@ -87,6 +87,8 @@ class LanewayApp(celery.Celery):
         Raises:
             UnknownQueue: no queue can be derived, and this is no worker.
         """
+        if self.lane is not None and task.startswith(CELERYS_OWN):
+            return self.lane
         try:
             return route(self.catalogue, task, payload)
         except UnknownQueue:
@@ -105,7 +107,7 @@ class LanewayApp(celery.Celery):
     def publishing(self, publish: Publish) -> AbstractContextManager[dict[str, Any]]:
         """Around every publish; a service that observes replaces it. Yields the headers to send."""
         now = f"{time():.6f}"
-        headers = {FIRST_ENQUEUED_AT: now, **publish.headers, ENQUEUED_AT: now}
+        headers = {FIRST_PUBLISHED_AT: now, **publish.headers, PUBLISHED_AT: now}
         return nullcontext(headers)
 
     def on_state(self, state: str, meta: Mapping[str, Any] | None) -> None:
@@ -156,6 +158,7 @@ def prepare_worker(app: LanewayApp, lane: str) -> None:
         worker_pool=queue.pool,
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
+        worker_eta_task_limit=DELAYED_LIMIT,
         **_patient_results(),
     )
     load_tasks(app, queue)
@@ -240,12 +243,15 @@ def _refuse_limits(
 def route(catalogue: Catalogue, task: str, payload: Mapping[str, Any] | None = None) -> str:
     """The queue of a task whose caller names none.
 
-    A built-in task has a home, another goes to the first queue whose `tasks` name it, and
-    Celery's own helpers run anywhere.
+    A built-in task has a home, another goes to the first queue whose `tasks` name it. Celery's
+    helpers go where the task goes that they carry (map, starmap, chunks), else anywhere.
 
     Raises:
         UnknownQueue: no queue can be derived.
     """
+    carried = (payload or {}).get("task")
+    if task.startswith(CELERYS_OWN) and isinstance(carried, Mapping):
+        return route(catalogue, str(carried["task"]))
     home = home_queue(task, dict(payload or {}))
     if home in catalogue:
         return str(home)

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 import redis
 from kombu.exceptions import OperationalError
@@ -28,6 +30,11 @@ from laneway.tasks.broker.submissions import (
 from laneway.tasks.builtin import BUILTIN_TASKS
 from laneway.tasks.contracts import check_payload
 from laneway.tasks.errors import SubmissionError, TaskNotAdmitted, UnknownTask
+
+UNCERTAIN = "Submit the task again: it is not known to be queued. An idempotency key makes it safe."
+
+CLAIM_TIMEOUTS = 6
+"""An honest publish takes no longer than so many time-outs of Redis."""
 
 
 @dataclass(frozen=True)
@@ -93,19 +100,28 @@ def submit_request(app: LanewayApp, request: TaskRequest) -> Submission:
     queue = check_request(app, request)
     settings = app.settings
     client = broker_client(settings)
-    with reaching(settings.broker):
-        claim = _claim(client, request, queue)
+    with reaching(settings.broker, UNCERTAIN):
+        claim = _claim(app, client, request, queue)
         if claim.mine:
             _accept(app, client, request, queue, claim)
-        durability = wait_until_safe(client, request.durability, settings.gateway_wait_ms)
+    durability = _durability(client, request.durability, settings.gateway_wait_ms)
     return Submission(claim.task_id, request.task, queue, not claim.mine, durability)
 
 
-def _claim(client: "redis.Redis", request: TaskRequest, queue: str) -> Claim:
+def _claim(app: LanewayApp, client: "redis.Redis", request: TaskRequest, queue: str) -> Claim:
     key, task_id = _scoped_key(request), str(uuid4())
     if key is None:
         return Claim(task_id, mine=True)
-    return claim_key(client, key, request.digest(queue), task_id)
+    claim_s = math.ceil(CLAIM_TIMEOUTS * app.settings.broker_timeout_s)
+    return claim_key(client, key, request.digest(queue), task_id, claim_s)
+
+
+def _durability(client: "redis.Redis", requested: str, wait_ms: int) -> Durability:
+    """What was reached. The task is queued by now, whatever becomes of the wait."""
+    try:
+        return wait_until_safe(client, requested, wait_ms)
+    except (redis.exceptions.RedisError, OSError):
+        return Durability(requested)
 
 
 def _accept(
@@ -156,7 +172,16 @@ def check_known(app: LanewayApp, task: str) -> None:
 
 
 def known_tasks(app: LanewayApp) -> dict[str, type[BaseModel] | None]:
-    """Every task name with its contract, if it has one. Imports the team's modules only."""
+    """Every task name with its contract, if it has one. Imports the team's modules, once an app."""
+    if app not in _known:
+        _known[app] = _find_tasks(app)
+    return _known[app]
+
+
+_known: "WeakKeyDictionary[LanewayApp, dict[str, type[BaseModel] | None]]" = WeakKeyDictionary()
+
+
+def _find_tasks(app: LanewayApp) -> dict[str, type[BaseModel] | None]:
     known: dict[str, type[BaseModel] | None] = {
         name: builtin.contract for name, builtin in BUILTIN_TASKS.items()
     }

@@ -72,7 +72,9 @@ class Queue(_Fields):
         5, ge=1, description="Deliveries without an outcome after which a message is a dead letter."
     )
     max_length: int = Field(
-        1_000_000, ge=1, description="Ready messages above which new tasks are refused."
+        1_000_000,
+        ge=1,
+        description="Messages, waiting or held by workers, above which tasks are refused.",
     )
     dead_letter_retention: DeadLetterRetention = Field(
         default_factory=DeadLetterRetention, description="What is kept of dead letters."

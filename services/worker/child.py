@@ -12,7 +12,7 @@ from laneway.observability.runs import RunSpan, add_state_event, run_span
 from laneway.observability.tracing import Tracing
 from laneway.services.lifecycle import die_with_parent
 from laneway.services.publishing import observe_publishing
-from laneway.tasks.app import LanewayApp
+from laneway.tasks.app import RESULT_TRIES, LanewayApp
 
 
 class Child:
@@ -43,6 +43,8 @@ class Child:
         self._tracing = self._tracing.child()
         # The parent's metrics are out of reach: a lock of theirs may have been held at the fork.
         observe_publishing(self._app, None, self._tracing.tracer)
+        # The parent's backend came along with the fork, and with it the parent's impatience.
+        self._app.backend.max_retries = RESULT_TRIES
 
     def _end_process(self, **_: Any) -> None:
         # Pool processes leave without running exit handlers.

@@ -17,9 +17,10 @@ from kombu.exceptions import ContentDisallowed
 
 from laneway.observability.logs import get_logger
 from laneway.services.worker.burial import bury_entry, bury_message
-from laneway.services.worker.lane import TICK_S, Lane
+from laneway.services.worker.lane import STORE_ERRORS, TICK_S, Lane
 from laneway.services.worker.reception import has_arguments, is_task, keep_aside
 from laneway.tasks.broker.inspection import inspect_broker
+from laneway.tasks.broker.leases import RENEWALS, renew
 from laneway.tasks.broker.rate_limit import SharedTokenBucket
 from laneway.tasks.broker.revocations import remembered
 
@@ -67,6 +68,17 @@ class LaneConsumer(Consumer):
                 continue
             tell = logger.error if finding.level == "error" else logger.warning
             tell(UNFIT_BROKER, check=finding.check, found=finding.found, cure=finding.cure)
+
+    def renew_leases(self) -> None:
+        """Keep what this worker holds, running or waiting, from being given to another."""
+        consumer = self.task_consumer
+        if consumer is None:
+            return
+        tags = list(consumer.channel.qos._delivered)  # noqa: SLF001 - kombu shows it nowhere else
+        try:
+            renew(self.lane.client, self.lane.name, tags)
+        except redis.exceptions.RedisError as error:
+            logger.warning("leases were not renewed", error_type=type(error).__name__)
 
     def consuming(self, now: bool) -> None:
         """Note whether messages are taken."""
@@ -163,8 +175,14 @@ class LaneConsumer(Consumer):
     def _fail(self, message: Any, error: Exception) -> None:
         """Let who waits for the result know: Celery leaves it pending."""
         task_id = message.headers.get("id")
-        if isinstance(task_id, str):
+        if not isinstance(task_id, str):
+            return
+        try:
             self.app.backend.mark_as_failure(task_id, error, request=Context(message.headers))
+        except STORE_ERRORS as away:
+            logger.warning(
+                "a failure was not stored", task_id=task_id, error_type=type(away).__name__
+            )
 
     def _bury(self, message: Any, reason: str) -> None:
         bury_message(self.lane, message, reason, worker=self.hostname)
@@ -184,6 +202,7 @@ class PulseStep(bootsteps.StartStopStep):
         pulse.tick()
         c.consuming(True)
         c.timer.call_repeatedly(TICK_S, pulse.tick)
+        c.timer.call_repeatedly(c.lane.queue.lease_seconds / RENEWALS, c.renew_leases)
 
     def stop(self, c: LaneConsumer) -> None:
         """The connection is gone, or the worker stops."""

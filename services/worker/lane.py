@@ -4,6 +4,9 @@ import time
 from dataclasses import dataclass, field
 
 import redis
+from celery.exceptions import BackendError
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from laneway.observability.attempts import Attempts
 from laneway.observability.metrics import Metrics
@@ -13,6 +16,9 @@ LOOP_SILENCE_LIMIT_S = 60.0
 """An event loop that has not ticked for so long is dead: tasks hold no loop, only bugs do."""
 
 TICK_S = 1.0
+
+STORE_ERRORS = (BackendError, RedisError, OperationalError)
+"""What the worker's parent meets when it stores an outcome, or calls errbacks, with Redis away."""
 
 
 @dataclass
@@ -43,7 +49,10 @@ class Pulse:
             return False, "draining"
         if self.waiting_for_broker:
             return False, "waiting for Redis"
-        return (True, "consuming") if self.consuming else (False, "starting")
+        if not self.consuming:
+            return False, "starting"
+        live, reason = self.live()
+        return live, "consuming" if live else reason
 
 
 @dataclass

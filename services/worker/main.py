@@ -26,13 +26,15 @@ from laneway.services.worker.lane import Lane
 from laneway.services.worker.pool import ProcessPool, ThreadPool, watch_exits
 from laneway.services.worker.request import ObservedRequest
 from laneway.tasks.app import CELERYS_OWN, LanewayApp, create_app, prepare_worker
-from laneway.tasks.broker.backlog import read_backlogs
+from laneway.tasks.broker.backlog import read_backlogs, read_oldest_ages_s
 from laneway.tasks.broker.client import broker_client
 from laneway.tasks.errors import SettingsError
 from laneway.tasks.queues import load_catalogue
 from laneway.tasks.settings import Settings
 
 logger = get_logger(__name__)
+
+PARENT_RESULT_TRIES = 1
 
 
 def run(settings: Settings, queue: str) -> int:
@@ -110,7 +112,8 @@ def _lane(app: LanewayApp, name: str, metrics: Metrics, tracing: Tracing) -> Lan
 
     def backlog() -> Mapping[str, LaneBacklog]:
         found = read_backlogs(client, [name])[name]
-        return {name: LaneBacklog(found.ready, found.in_flight, found.dead)}
+        age_s = read_oldest_ages_s(client, [name]).get(name)
+        return {name: LaneBacklog(found.ready, found.in_flight, found.dead, age_s)}
 
     metrics.watch_backlog(backlog)
     return Lane(
@@ -144,6 +147,8 @@ def _worker(app: LanewayApp, lane: Lane) -> Worker:
         without_gossip=True,
         without_heartbeat=True,
     )
+    # The parent stores a few outcomes itself, in its event loop: it must not wait there for long.
+    app.backend.max_retries = PARENT_RESULT_TRIES
     lane.metrics.watch_slots(lambda: {lane.name: _slots(worker, lane)})
     # What may be claimed at once; Celery's own bounds would be the pool's size alone.
     claims = lane.queue.concurrency + lane.queue.prefetch

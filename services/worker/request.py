@@ -34,11 +34,16 @@ from celery.worker.request import Request
 
 from laneway.observability.attempt_start import AttemptStart
 from laneway.observability.attempts import Attempt
+from laneway.observability.headers import ENQUEUED_AT, FIRST_ENQUEUED_AT, read_time_s
+from laneway.observability.logs import get_logger
 from laneway.observability.outcomes import Outcome
 from laneway.services.worker.burial import bury_message
-from laneway.services.worker.lane import Lane
-from laneway.tasks.app import ENQUEUED_AT, FIRST_ENQUEUED_AT
+from laneway.services.worker.lane import STORE_ERRORS, Lane
 from laneway.tasks.broker.dead_letters import count_lost_delivery
+
+logger = get_logger(__name__)
+
+KEPT = "It is kept among the queue's dead letters."
 
 
 class OutOfMemory(Exception):
@@ -54,6 +59,7 @@ class ObservedRequest(Request):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._received_at_s = time.time()
         self.time_limits = _capped(self.time_limits, self.lane.queue.time_limit)
         self.retries = _whole(self._request_dict.get("retries") or 0)
 
@@ -73,7 +79,11 @@ class ObservedRequest(Request):
         self, outcome: Outcome, error: BaseException | None = None, **known: Any
     ) -> None:
         """End the attempt; while the worker drains, count what became of it."""
-        ended = self.start_attempt().finish(outcome, error, **known)
+        try:
+            ended = self.start_attempt().finish(outcome, error, **known)
+        except Exception as fault:
+            logger.exception("an attempt was not told", error_type=type(fault).__name__)
+            return
         if ended and self.lane.pulse.draining:
             fate = "requeued" if outcome is Outcome.SHUTDOWN_REQUEUED else "finished"
             self.lane.metrics.shutdown_tasks.inc(queue=self.lane.name, fate=fate)
@@ -96,7 +106,12 @@ class ObservedRequest(Request):
             self.start_attempt().soft_timeout()
         else:
             self.end_attempt(Outcome.HARD_TIMEOUT)
-        super().on_timeout(soft, timeout)
+        try:
+            super().on_timeout(soft, timeout)
+        except STORE_ERRORS as error:
+            # Nobody would learn of the failure: let another delivery meet it.
+            logger.warning("a failure was not stored", error_type=type(error).__name__)
+            self.reject(requeue=True)
 
     def on_failure(
         self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
@@ -159,12 +174,23 @@ class ObservedRequest(Request):
         if lost < lane.queue.max_deliveries:
             return False
         reason = f"its process was lost {lost} times (maxDeliveries)"
-        bury_message(lane, self._message, reason, worker=self._hostname, deliveries=lost)
-        self.end_attempt(Outcome.WORKER_LOST, _unwrapped(exc_info.exception), final=True)
-        error = WorkerLostError(f"Gave up: {reason}. It is kept among the queue's dead letters.")
-        self.task.backend.mark_as_failure(
-            self.id, error, request=self._context, store_result=self.store_errors
+        state.task_ready(self)
+        bury_message(
+            lane, self._message, reason, worker=self._hostname, deliveries=lost, attempted=True
         )
+        self.end_attempt(Outcome.WORKER_LOST, _unwrapped(exc_info.exception), final=True)
+        self._fail_for_good(WorkerLostError(f"Gave up: {reason}. {KEPT}"), exc_info)
+        self.acknowledge()
+        return True
+
+    def _fail_for_good(self, error: Exception, exc_info: Any) -> None:
+        """Store the failure and tell who listens, as Celery does for a failure of the parent's."""
+        try:
+            self.task.backend.mark_as_failure(
+                self.id, error, request=self._context, store_result=self.store_errors
+            )
+        except STORE_ERRORS as away:
+            logger.warning("a failure was not stored", error_type=type(away).__name__)
         signals.task_failure.send(
             sender=self.task,
             task_id=self.id,
@@ -174,8 +200,6 @@ class ObservedRequest(Request):
             traceback=exc_info.traceback,
             einfo=exc_info,
         )
-        self.acknowledge()
-        return True
 
     def _describe(self) -> AttemptStart:
         headers = self._request_dict
@@ -187,10 +211,10 @@ class ObservedRequest(Request):
             attempt=self.retries + 1,
             redelivered=bool((self.delivery_info or {}).get("redelivered")),
             headers=headers,
-            enqueued_at_s=_seconds(headers.get(ENQUEUED_AT)),
-            first_enqueued_at_s=_seconds(headers.get(FIRST_ENQUEUED_AT)),
+            enqueued_at_s=read_time_s(headers, ENQUEUED_AT),
+            first_enqueued_at_s=read_time_s(headers, FIRST_ENQUEUED_AT),
             eta_s=self.eta.timestamp() if self.eta else None,
-            received_at_s=time.time(),
+            received_at_s=self._received_at_s,
             root_id=self.root_id,
             parent_id=self.parent_id,
             soft_limit_s=soft_s,
@@ -260,11 +284,3 @@ def _innermost_frame(exc_info: Any) -> str | None:
         frame = frame.tb_next
     file = PurePath(frame.tb_frame.f_code.co_filename)
     return f"{'/'.join(file.parts[-2:])}:{frame.tb_lineno}"
-
-
-def _seconds(header: Any) -> float | None:
-    """A time header, if it is one: anybody may have written it."""
-    try:
-        return float(header)
-    except (TypeError, ValueError):
-        return None

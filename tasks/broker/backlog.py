@@ -1,5 +1,6 @@
 """What a lane holds, and whether it may take more."""
 
+import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from weakref import WeakKeyDictionary
 import redis
 
 from laneway.tasks.broker import keys
+from laneway.tasks.broker.keys import PUBLISHED_AT
 from laneway.tasks.errors import BrokerFull, LaneFull
 from laneway.tasks.queues import Queue
 
@@ -39,17 +41,47 @@ def read_backlogs(client: "redis.Redis", lanes: Iterable[str]) -> dict[str, Back
     }
 
 
+def read_oldest_ages_s(client: "redis.Redis", lanes: Iterable[str]) -> dict[str, float]:
+    """Seconds that each lane's oldest ready message has waited; 0.0 for an empty lane.
+
+    A lane whose oldest message tells no time of publishing, a stock producer's, is left out.
+    """
+    names = list(lanes)
+    with client.pipeline(transaction=False) as pipe:
+        for lane in names:
+            for name in keys.ready_lists(lane):
+                pipe.lindex(name, -1)
+        entries = pipe.execute()
+    width = len(keys.PRIORITY_STEPS)
+    now, ages = time.time(), {}
+    for number, lane in enumerate(names):
+        oldest = [entry for entry in entries[number * width :][:width] if entry]
+        published = [_published_at_s(entry) for entry in oldest]
+        if None not in published:
+            ages[lane] = max((now - at_s for at_s in published if at_s is not None), default=0.0)
+    return ages
+
+
+def _published_at_s(entry: str) -> float | None:
+    try:
+        return float(json.loads(entry)["headers"][PUBLISHED_AT])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
 def check_room(client: "redis.Redis", lane: str, queue: Queue, watermark: float) -> None:
     """Refuse what the lane or Redis has no room for, while workers drain on.
 
     Raises:
-        LaneFull: the lane holds `maxLength` ready messages or more.
+        LaneFull: the lane holds `maxLength` messages or more, those that workers hold included:
+            delayed ones wait with a worker.
         BrokerFull: Redis uses more than `watermark` of its maxmemory.
     """
-    ready = read_backlogs(client, [lane])[lane].ready
-    if ready >= queue.max_length:
+    backlog = read_backlogs(client, [lane])[lane]
+    held = backlog.ready + backlog.in_flight
+    if held >= queue.max_length:
         raise LaneFull(
-            f"Queue {lane!r} holds {ready} messages; its maxLength is {queue.max_length}. Retry "
+            f"Queue {lane!r} holds {held} messages; its maxLength is {queue.max_length}. Retry "
             "later, scale the lane up, or raise maxLength in the catalogue."
         )
     share = memory_share(client)

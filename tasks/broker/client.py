@@ -28,8 +28,7 @@ def connect(url: str, timeout_s: float, ca_file: Path | None = None) -> "redis.R
         socket_connect_timeout=timeout_s,
         socket_keepalive=True,
         # A closed pooled connection deserves a second try; a slow answer does not.
-        retry=Retry(NoBackoff(), 1),
-        retry_on_error=[redis.exceptions.ConnectionError],
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,)),
         **options,
     )
 
@@ -56,8 +55,12 @@ def without_password(url: str) -> str:
 
 
 @contextmanager
-def reaching(url: str) -> Iterator[None]:
+def reaching(url: str, consequence: str = "") -> Iterator[None]:
     """Turn a Redis failure inside the block into BrokerUnavailable.
+
+    Args:
+        url: the server's.
+        consequence: what the failure means for the caller, one sentence.
 
     Raises:
         BrokerUnavailable: names the server, the reason and the cure.
@@ -65,11 +68,9 @@ def reaching(url: str) -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise BrokerUnavailable(
-            f"Redis at {without_password(url)} does not serve ({_reason(error)}). Start it, "
-            "or correct its URL in the settings; `laneway doctor` checks it. What was being "
-            "submitted counts as not accepted: submit it again."
-        ) from error
+        cure = "Start it, or correct its URL in the settings; `laneway doctor` checks it."
+        told = f"Redis at {without_password(url)} does not serve ({_reason(error)}). {cure}"
+        raise BrokerUnavailable(f"{told} {consequence}".rstrip()) from error
 
 
 def _reason(error: Exception) -> str:

@@ -1,9 +1,13 @@
-"""Every Redis key Laneway spells.
+"""Every Redis key, and every message header, that Laneway spells.
 
 A lane's ready messages are Celery's own plain list `LANE`; what Laneway adds is named
 `laneway:{LANE}:…`. The braces are literal: in Redis Cluster they put all keys of a lane, its
 list included, on one slot, and no lane's name can be a prefix of another's.
 """
+
+PUBLISHED_AT = "laneway_enqueued_at"
+FIRST_PUBLISHED_AT = "laneway_first_enqueued_at"
+"""Headers: when this message, and the task's first one, were published. Unix seconds, as text."""
 
 PRIORITY_SEPARATOR = "\x06\x16"
 PRIORITY_STEPS = (0, 3, 6, 9)

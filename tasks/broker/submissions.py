@@ -18,9 +18,6 @@ from laneway.tasks.errors import IdempotencyConflict
 KEPT_S = 86_400
 """How long a record and an idempotency key are remembered."""
 
-CLAIM_S = 10
-"""A claim older than this belongs to a dead process."""
-
 _POLL_S = 0.02
 
 _CLAIM = """
@@ -54,13 +51,22 @@ class Claim:
     mine: bool
 
 
-def claim_key(client: "redis.Redis", key: str, request_digest: str, task_id: str) -> Claim:
+def claim_key(
+    client: "redis.Redis", key: str, request_digest: str, task_id: str, claim_s: int
+) -> Claim:
     """Claim an idempotency key, or learn whose it is; waits for one that is being confirmed.
+
+    Args:
+        client: of the broker.
+        key: the key, unique to its owner.
+        request_digest: what makes two requests the same.
+        task_id: the id to use if the claim succeeds.
+        claim_s: after how many seconds an unconfirmed claim belongs to a dead process.
 
     Raises:
         IdempotencyConflict: the key was used for another request.
     """
-    arguments = (keys.idempotency(key), request_digest, task_id, KEPT_S, CLAIM_S)
+    arguments = (keys.idempotency(key), request_digest, task_id, KEPT_S, claim_s)
     while True:
         digest, known_id, state = client.eval(_CLAIM, 1, *arguments)
         if digest != request_digest:

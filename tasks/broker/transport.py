@@ -11,9 +11,6 @@ from laneway.tasks.broker import keys
 from laneway.tasks.queues import Queue
 from laneway.tasks.settings import Settings
 
-VISIBILITY_MARGIN_S = 60
-"""Beyond the hard limit: the parent's own time to notice, answer and ack."""
-
 SWEEP_INTERVAL_S = 5
 
 
@@ -30,8 +27,7 @@ def consumer_options(settings: Settings, lane: str, queue: Queue) -> dict[str, A
         "unacked_key": keys.unacked(lane),
         "unacked_index_key": keys.unacked_index(lane),
         "unacked_mutex_key": keys.unacked_mutex(lane),
-        # Nothing renews a delivery on this transport, so it must outlive the longest run.
-        "visibility_timeout": queue.time_limit + VISIBILITY_MARGIN_S,
+        "visibility_timeout": queue.lease_seconds,
         "unacked_restore_interval": SWEEP_INTERVAL_S,
         "unacked_restore_throttle": 1,
     }

@@ -128,7 +128,7 @@ def test_of_many_callers_with_one_idempotency_key_one_publishes(client) -> None:
     claims = []
 
     def call() -> None:
-        claim = claim_key(client, "key", "digest", str(uuid4()))
+        claim = claim_key(client, "key", "digest", str(uuid4()), 10)
         claims.append(claim)
         if claim.mine:
             record(client, claim.task_id, {"queue": "documents"}, "key")
@@ -144,23 +144,23 @@ def test_of_many_callers_with_one_idempotency_key_one_publishes(client) -> None:
 
 
 def test_the_same_key_for_another_request_is_a_conflict(client) -> None:
-    record(client, claim_key(client, "key", "digest", "id").task_id, {"queue": "a"}, "key")
+    record(client, claim_key(client, "key", "digest", "id", 10).task_id, {"queue": "a"}, "key")
     with pytest.raises(IdempotencyConflict):
-        claim_key(client, "key", "another", "id-2")
+        claim_key(client, "key", "another", "id-2", 10)
 
 
 def test_a_claim_whose_publish_failed_is_taken_over_under_the_same_id(client) -> None:
-    first = claim_key(client, "key", "digest", "id-1")
+    first = claim_key(client, "key", "digest", "id-1", 10)
     release_key(client, "key")
-    second = claim_key(client, "key", "digest", "id-2")
+    second = claim_key(client, "key", "digest", "id-2", 10)
     assert second.mine
     assert second.task_id == first.task_id
 
 
 def test_a_claim_of_a_process_that_died_is_taken_over(client) -> None:
-    claim_key(client, "key", "digest", "id-1")
+    claim_key(client, "key", "digest", "id-1", 10)
     client.hincrby(keys.idempotency("key"), "at", -60)
-    assert claim_key(client, "key", "digest", "id-2").mine
+    assert claim_key(client, "key", "digest", "id-2", 10).mine
 
 
 def test_durability_says_what_was_reached_without_a_replica(client) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from laneway.observability import headers
-from laneway.tasks.app import ENQUEUED_AT, FIRST_ENQUEUED_AT
+from laneway.tasks.broker.keys import FIRST_PUBLISHED_AT, PUBLISHED_AT
 
 pytestmark = pytest.mark.unit
 
@@ -65,7 +65,8 @@ def test_only_one_file_spells_redis_keys() -> None:
 
 
 def test_publisher_and_observer_spell_the_time_headers_alike() -> None:
-    assert (ENQUEUED_AT, FIRST_ENQUEUED_AT) == (headers.ENQUEUED_AT, headers.FIRST_ENQUEUED_AT)
+    ours = (PUBLISHED_AT, FIRST_PUBLISHED_AT)
+    assert ours == (headers.ENQUEUED_AT, headers.FIRST_ENQUEUED_AT)
 
 
 def _lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
