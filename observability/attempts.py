@@ -105,10 +105,6 @@ class Attempt:
         self._soft_timeout = True
         self._span.event("soft_time_limit")
 
-    def abandon(self) -> None:
-        """Forget it without an outcome: it was never the worker's to run."""
-        self._attempts.table.leave(self._flight)
-
     def finish(
         self,
         outcome: Outcome,

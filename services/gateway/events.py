@@ -11,14 +11,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi.concurrency import run_in_threadpool
-from redis import asyncio as redis_asyncio
 from redis.exceptions import RedisError
 
 from laneway.services.gateway.models import TaskView
 from laneway.services.gateway.problems import Problem
+from laneway.tasks.broker.client import connect_async
 from laneway.tasks.errors import BrokerUnavailable
 from laneway.tasks.settings import Settings
 
@@ -64,7 +63,8 @@ class EventStreams:
             last_id: the event the client saw last, which is not told again.
         """
         self._open += 1
-        client = _connect(self._settings)
+        settings = self._settings
+        client = connect_async(settings.results, settings.broker_timeout_s, settings.broker_ca_file)
         hints = client.pubsub(ignore_subscribe_messages=True)
         try:
             with suppress(RedisError, OSError):
@@ -120,16 +120,3 @@ async def _read(read: Callable[[], TaskView]) -> TaskView | None:
         return await run_in_threadpool(read)
     except BrokerUnavailable:
         return None  # the next look may find it back
-
-
-def _connect(settings: Settings) -> "redis_asyncio.Redis":
-    options: dict[str, Any] = {}
-    if urlsplit(settings.results).scheme == "rediss":
-        ca_file = settings.broker_ca_file
-        options = {"ssl_cert_reqs": "required", "ssl_ca_certs": ca_file and str(ca_file)}
-    return redis_asyncio.Redis.from_url(
-        settings.results,
-        socket_timeout=settings.broker_timeout_s,
-        socket_connect_timeout=settings.broker_timeout_s,
-        **options,
-    )

@@ -2,12 +2,14 @@
 
 import os
 import signal
+from contextlib import AbstractContextManager
 from threading import get_ident
 from typing import Any
 
 from celery import signals
 
 from laneway.observability.health import HealthServer
+from laneway.observability.logs import log_context
 from laneway.observability.runs import RunSpan, add_state_event, run_span
 from laneway.observability.tracing import Tracing
 from laneway.services.lifecycle import die_with_parent
@@ -23,15 +25,15 @@ class Child:
         self._tracing = tracing
         self._health = health
         # By thread too: a retry may begin in one before the attempt it follows has left another.
-        self._runs: dict[tuple[int, str], RunSpan] = {}
+        self._runs: dict[tuple[int, str], tuple[RunSpan, AbstractContextManager[None]]] = {}
 
     def install(self) -> None:
         """Listen for processes and tasks that begin and end."""
         signals.worker_process_init.connect(self._begin_process, weak=False)
         signals.worker_process_shutdown.connect(self._end_process, weak=False)
+        signals.task_prerun.connect(self._begin_task, weak=False)
+        signals.task_postrun.connect(self._end_task, weak=False)
         if self._tracing.tracer is not None:
-            signals.task_prerun.connect(self._begin_task, weak=False)
-            signals.task_postrun.connect(self._end_task, weak=False)
             self._app.on_state = add_state_event  # type: ignore[method-assign]
 
     def _begin_process(self, **_: Any) -> None:
@@ -51,12 +53,16 @@ class Child:
         self._tracing.shutdown()
 
     def _begin_task(self, task_id: str, task: Any, **_: Any) -> None:
-        headers = task.request.headers or {}
-        self._runs[get_ident(), task_id] = run_span(
-            self._tracing.tracer, task.name, task_id, headers
-        )
+        run = run_span(self._tracing.tracer, task.name, task_id, task.request.headers or {})
+        # What the task logs says whose it is.
+        context = log_context(task_id=task_id, task=task.name, trace_id=run.span.trace_id)
+        context.__enter__()
+        self._runs[get_ident(), task_id] = run, context
 
     def _end_task(self, task_id: str, retval: Any = None, **_: Any) -> None:
-        run = self._runs.pop((get_ident(), task_id), None)
-        if run is not None:
-            run.end(retval if isinstance(retval, Exception) else None)
+        begun = self._runs.pop((get_ident(), task_id), None)
+        if begun is None:
+            return
+        run, context = begun
+        run.end(retval if isinstance(retval, Exception) else None)
+        context.__exit__(None, None, None)

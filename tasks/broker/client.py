@@ -18,19 +18,28 @@ from laneway.tasks.settings import Settings
 
 def connect(url: str, timeout_s: float, ca_file: Path | None = None) -> "redis.Redis":
     """A client whose every wait is bounded by `timeout_s`; answers are text."""
-    options: dict[str, Any] = {}
+    # A closed pooled connection deserves a second try; a slow answer does not.
+    once_more = Retry(NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,))
+    return redis.Redis.from_url(url, retry=once_more, **_options(url, timeout_s, ca_file))
+
+
+def connect_async(url: str, timeout_s: float, ca_file: Path | None = None) -> "redis.asyncio.Redis":
+    """The same for an event loop."""
+    import redis.asyncio as redis_asyncio
+
+    return redis_asyncio.Redis.from_url(url, **_options(url, timeout_s, ca_file))
+
+
+def _options(url: str, timeout_s: float, ca_file: Path | None) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "socket_keepalive": True,
+    }
     if urlsplit(url).scheme == "rediss":
-        options = {"ssl_cert_reqs": "required", "ssl_ca_certs": ca_file and str(ca_file)}
-    return redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        socket_keepalive=True,
-        # A closed pooled connection deserves a second try; a slow answer does not.
-        retry=Retry(NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,)),
-        **options,
-    )
+        options |= {"ssl_cert_reqs": "required", "ssl_ca_certs": ca_file and str(ca_file)}
+    return options
 
 
 @lru_cache(maxsize=4)

@@ -119,3 +119,10 @@ def test_the_age_of_the_oldest_message_is_told(client, redis_server, catalogue, 
         wait_for(
             lambda: worker.metric("laneway_queue_oldest_age_seconds", queue=LANE) > 0, "an age"
         )
+
+
+def test_what_a_task_logs_says_whose_it_is(client, workers) -> None:
+    sent = client.send("lane.log", text="from inside")
+    assert client.wait(sent) == ["SUCCESS"]
+    (line,) = [line for w in workers for line in w.lines("from inside")]
+    assert (line["task_id"], line["task"]) == (sent.id, "lane.log")

@@ -1,5 +1,6 @@
 """Tasks that tests run in real workers: each ends in a way of its own."""
 
+import logging
 import os
 import signal
 import time
@@ -112,3 +113,9 @@ def _note(mark: str | None, text: str) -> None:
     if mark:
         with Path(mark).open("a") as file:
             file.write(f"{text}\n")
+
+
+@task("lane.log")
+def log(text: str) -> None:
+    """Logs as any library does."""
+    logging.getLogger("team.code").info(text)

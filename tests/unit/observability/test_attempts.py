@@ -204,14 +204,6 @@ def test_running_attempts_and_busy_slots_show_at_the_scrape(begin, value, hands)
     assert value("slot_busy_seconds_total", queue="documents") == 6
 
 
-def test_an_abandoned_attempt_has_no_outcome(begin, value, lines):
-    attempt = begin()
-    attempt.abandon()
-    assert not attempt.finish(Outcome.SUCCESS)
-    assert value("running", **LABELS) == 0
-    assert lines.written == []
-
-
 def test_a_message_that_never_became_an_attempt_is_counted(attempts, value, lines):
     attempts.count_without_request("documents", "no.such", Outcome.REJECTED)
     labels = {"queue": "documents", "task": UNKNOWN, "outcome": "rejected"}
