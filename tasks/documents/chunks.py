@@ -4,7 +4,6 @@ import hashlib
 from dataclasses import dataclass
 
 from laneway.tasks.documents.extract import Kind
-from laneway.tasks.errors import SettingsError
 from laneway.tasks.settings import Settings
 
 _ID_LENGTH = 32
@@ -20,21 +19,13 @@ class DocumentKey:
 
 
 def split(settings: Settings, kind: Kind, text: str) -> list[str]:
-    """Pieces of at most `chunk_chars` characters, in order.
-
-    Raises:
-        SettingsError: the overlap is not below the length.
-    """
+    """Pieces of at most `chunk_chars` characters, in order."""
     from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
-    length, overlap = settings.chunk_chars, settings.chunk_overlap_chars
-    if overlap >= length:
-        raise SettingsError(
-            f"LANEWAY_CHUNK_OVERLAP_CHARS: {overlap} is not below LANEWAY_CHUNK_CHARS of {length}. "
-            "Lower the one or raise the other."
-        )
     splitter = MarkdownSplitter if kind is Kind.MARKDOWN else TextSplitter
-    chunks: list[str] = splitter(length, overlap=overlap).chunks(text)
+    chunks: list[str] = splitter(settings.chunk_chars, overlap=settings.chunk_overlap_chars).chunks(
+        text
+    )
     return chunks
 
 

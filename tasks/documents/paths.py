@@ -9,6 +9,8 @@ from laneway.tasks.errors import PathNotAllowed
 from laneway.tasks.settings import Settings
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
+_LEAST_PARTS = 2
+"""Of an upload's path: its user's folder and its own name."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,27 @@ class WebPlace:
 Place = LocalPlace | S3Place | WebPlace
 
 
-def locate(settings: Settings, file_path: str) -> Place:
-    """Find out where a document lies, if it may be read at all.
+def locate(settings: Settings, file_path: str, user_id: str) -> Place:
+    """Find out where a document lies, if this user may have it read at all.
 
-    A place's `name` is the document's identity: `file:///a` and `/a` have the same one.
+    Uploads lie in documents/<user_id>/ and are their user's alone; the folders and hosts of the
+    settings are everybody's. A place's `name` is the document's identity: `file:///a` and `/a`
+    have the same one.
 
     Raises:
-        PathNotAllowed: outside every root and host of the settings.
+        PathNotAllowed: outside every root and host of the settings, or no upload of this user.
     """
+    place = _locate(settings, file_path)
+    below = _below_uploads(settings, place)
+    if below is not None and (len(below) < _LEAST_PARTS or below[0] != user_id):
+        raise PathNotAllowed(
+            f"{file_path}: is no upload of user {user_id}. Upload it for this user, or name the "
+            "user_id it was uploaded for."
+        )
+    return place
+
+
+def _locate(settings: Settings, file_path: str) -> Place:
     scheme = file_path.partition("://")[0].lower() if "://" in file_path else "file"
     if scheme == "s3":
         return _locate_object(settings, file_path)
@@ -135,6 +150,21 @@ def _locate_file(settings: Settings, file_path: str) -> LocalPlace:
         if resolved != folder and resolved.is_relative_to(folder):
             return LocalPlace(str(path), folder, resolved)
     raise _outside(settings, file_path)
+
+
+def _below_uploads(settings: Settings, place: Place) -> tuple[str, ...] | None:
+    """The parts of the path below the uploads' folder; None if the document lies elsewhere.
+
+    Whatever root allowed it: a configured folder around the uploads does not share them.
+    """
+    uploads = documents_root(settings)
+    if isinstance(place, S3Place) and place.name.startswith(f"{uploads}/"):
+        return tuple(place.name.removeprefix(f"{uploads}/").split("/"))
+    if isinstance(place, LocalPlace) and not uploads.startswith("s3://"):
+        folder = Path(uploads).resolve()
+        if place.path.is_relative_to(folder):
+            return place.path.relative_to(folder).parts
+    return None
 
 
 def _local_path(file_path: str) -> str:

@@ -1,6 +1,8 @@
 """Make a document searchable: read, extract, split, embed, store."""
 
+import hashlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,25 +11,33 @@ from celery.exceptions import SoftTimeLimitExceeded
 from laneway.tasks.documents.chunks import DocumentKey, chunk_id, split
 from laneway.tasks.documents.embedders import Embedder, embedder_for
 from laneway.tasks.documents.extract import extract
+from laneway.tasks.documents.paths import locate
 from laneway.tasks.documents.source import Document, read_document
 from laneway.tasks.documents.vectors import Chunk, VectorStore, vector_store
 from laneway.tasks.errors import DocumentEmpty
 from laneway.tasks.settings import Settings
 
 Report = Callable[[dict[str, Any]], None]
+Lock = Callable[[str], AbstractContextManager[object]]
+"""Holds a name for the block, so that one run at a time works on a document."""
 
 
-def process_document(settings: Settings, key: DocumentKey, report: Report) -> dict[str, Any]:
+def process_document(
+    settings: Settings, key: DocumentKey, report: Report, lock: Lock = nullcontext
+) -> dict[str, Any]:
     """Read, extract, split, embed and store one document.
 
     A second run replaces what the first stored; an older content's chunks go once the new ones
-    are stored.
+    are stored. Two runs at once would each remove the other's chunks: the lock is held from
+    before the document is read, so that the later run stores the later content.
 
     Args:
         settings: where to read and store, and how to embed.
         key: whose document it is, where it lies, and the collection it goes into.
         report: called with {step, file, done, total}, from chunking on with text_length too,
             from embedding on with chunk_count too.
+        lock: called with a name made of the owner, the collection and the document; what it
+            raises ends the run before anything is read.
 
     Returns:
         {file_path, chunk_count, user_id, collection, status: "indexed"}; or, when the soft
@@ -40,7 +50,9 @@ def process_document(settings: Settings, key: DocumentKey, report: Report) -> di
     """
     progress = _Progress(key.file_path, report)
     try:
-        _run(settings, key, progress)
+        name = locate(settings, key.file_path, key.user_id).name
+        with lock(_digest(DocumentKey(key.user_id, key.collection, name))):
+            _run(settings, key, progress)
     except SoftTimeLimitExceeded:
         return {
             "status": "timeout",
@@ -55,6 +67,11 @@ def process_document(settings: Settings, key: DocumentKey, report: Report) -> di
         "collection": key.collection,
         "status": "indexed",
     }
+
+
+def _digest(identity: DocumentKey) -> str:
+    parts = (identity.user_id, identity.collection, identity.file_path)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 @dataclass
@@ -73,7 +90,7 @@ class _Progress:
 
 def _run(settings: Settings, key: DocumentKey, progress: _Progress) -> None:
     progress.at("extracting")
-    document = read_document(settings, key.file_path)
+    document = read_document(settings, key.file_path, key.user_id)
     kind, text = extract(document, settings.document_unpacked_limit_bytes)
     progress.details["text_length"] = len(text)
     progress.at("chunking")

@@ -46,16 +46,17 @@ class Document:
         return shown(self.name)
 
 
-def read_document(settings: Settings, file_path: str) -> Document:
-    """Read a document that the settings allow.
+def read_document(settings: Settings, file_path: str, user_id: str) -> Document:
+    """Read a document that the settings allow this user.
 
     Raises:
-        PathNotAllowed: outside the roots and hosts, also behind a link or a redirect.
+        PathNotAllowed: outside the roots and hosts, also behind a link or a redirect; or another
+            user's upload.
         DocumentNotFound: nothing is there.
         DocumentTooLarge: above `document_limit_bytes`.
         DocumentUnavailable, StorageUnavailable: worth a retry.
     """
-    place = locate(settings, file_path)
+    place = locate(settings, file_path, user_id)
     if isinstance(place, LocalPlace):
         return Document(place.name, _read_file(place, settings.document_limit_bytes))
     if isinstance(place, S3Place):

@@ -3,12 +3,19 @@
 from typing import Any
 
 from laneway.tasks.base import task
+from laneway.tasks.broker.locks import LockHeld, exclusive
 from laneway.tasks.documents.chunks import DocumentKey
 from laneway.tasks.documents.embed import embed_chunks, embed_texts
+from laneway.tasks.documents.paths import shown
 from laneway.tasks.documents.process import process_document
+from laneway.tasks.errors import DocumentUnavailable
 from laneway.tasks.settings import current_settings
 
 _RETRIED = (ConnectionError, TimeoutError)
+_LEASE_S = 30.0
+_PATIENCE = 4
+"""Each wait for another run is so many times the last: three outlast the hard time limit, and
+the first outlasts the lease of a run that died."""
 
 
 @task(
@@ -26,13 +33,27 @@ def process(
     priority: str = "normal",
     collection: str = "default",
 ) -> dict[str, Any]:
-    """Make a document searchable; see `process_document`. State PROCESSING tells the progress."""
+    """Make a document searchable; see `process_document`. State PROCESSING tells the progress.
+
+    Raises:
+        DocumentUnavailable: another run was at this document, at every attempt.
+    """
     del priority  # chose the lane when the task was submitted
-    return process_document(
-        current_settings(),
-        DocumentKey(user_id, collection, file_path),
-        lambda meta: self.update_state(state="PROCESSING", meta=meta),
-    )
+    settings = current_settings()
+    try:
+        return process_document(
+            settings,
+            DocumentKey(user_id, collection, file_path),
+            lambda meta: self.update_state(state="PROCESSING", meta=meta),
+            lambda name: exclusive(settings, f"documents.process:{name}", _LEASE_S),
+        )
+    except LockHeld:
+        busy = DocumentUnavailable(
+            f"{shown(file_path)}: another run is processing this document. It is tried again "
+            "once that run may be done; if it failed, submit it again."
+        )
+        countdown_s = _LEASE_S * _PATIENCE**self.request.retries
+        raise self.retry(exc=busy, countdown=countdown_s) from None
 
 
 @task(

@@ -67,12 +67,12 @@ def test_a_large_upload_arrives_whole(make_settings: Callable[..., Settings]) ->
     settings = make_settings()
     parts = [bytes([n]) * 1_000_000 for n in range(12)]
     stored = store_upload(settings, "ann", "large.bin", parts)
-    assert read_document(settings, stored.file_path).content == b"".join(parts)
+    assert read_document(settings, stored.file_path, "ann").content == b"".join(parts)
 
 
 def test_an_empty_upload_arrives_empty(settings: Settings) -> None:
     stored = store_upload(settings, "ann", "empty.txt", [])
-    assert read_document(settings, stored.file_path).content == b""
+    assert read_document(settings, stored.file_path, "ann").content == b""
 
 
 @pytest.mark.parametrize("parts", [[b"12345", b"67890"], [b"x" * 1_000_000] * 12])
@@ -87,22 +87,28 @@ def test_an_upload_above_the_limit_leaves_nothing_behind(
 def test_an_object_above_the_limit_is_refused(make_settings: Callable[..., Settings]) -> None:
     stored = store_upload(make_settings(), "ann", "a.txt", [TEXT])
     with pytest.raises(DocumentTooLarge):
-        read_document(make_settings(document_limit_bytes=len(TEXT) - 1), stored.file_path)
+        read_document(make_settings(document_limit_bytes=len(TEXT) - 1), stored.file_path, "ann")
 
 
 def test_a_missing_object_is_not_found(settings: Settings) -> None:
     with pytest.raises(DocumentNotFound):
-        read_document(settings, f"{settings.storage_url}/documents/ann/none.txt")
+        read_document(settings, f"{settings.storage_url}/documents/ann/none.txt", "ann")
 
 
 def test_only_listed_prefixes_are_read(make_settings: Callable[..., Settings]) -> None:
     stored = store_upload(make_settings(), "ann", "a.txt", [TEXT])
     elsewhere = make_settings(storage_url=f"s3://{BUCKET}/elsewhere")
     with pytest.raises(PathNotAllowed):
-        read_document(elsewhere, stored.file_path)
+        read_document(elsewhere, stored.file_path, "ann")
     root = stored.file_path.rpartition("/")[0]
     listed = make_settings(storage_url=f"s3://{BUCKET}/elsewhere", document_roots=(root,))
-    assert read_document(listed, stored.file_path).content == TEXT
+    assert read_document(listed, stored.file_path, "ann").content == TEXT
+
+
+def test_another_users_object_is_not_read(settings: Settings) -> None:
+    stored = store_upload(settings, "bob", "a.txt", [TEXT])
+    with pytest.raises(PathNotAllowed, match="no upload of user ann"):
+        read_document(settings, stored.file_path, "ann")
 
 
 def test_a_missing_bucket_is_named_with_its_cure(make_settings: Callable[..., Settings]) -> None:
@@ -226,7 +232,7 @@ def test_refused_credentials_are_final_and_name_the_settings(
     settings = make_settings(storage_endpoint=refusing_endpoint)
     actions: list[Callable[[], Any]] = [
         lambda: store_upload(settings, "ann", "a.txt", [TEXT]),
-        lambda: read_document(settings, f"{settings.storage_url}/documents/ann/a.txt"),
+        lambda: read_document(settings, f"{settings.storage_url}/documents/ann/a.txt", "ann"),
         lambda: vector_store(settings).put("default", "model", [chunk()]),
     ]
     for action in actions:

@@ -11,6 +11,7 @@ import pytest
 
 from broker.s3_server import S3Server
 from laneway.services.local.samples import FOLDER, SAMPLES
+from laneway.tasks.builtin import BUILTIN_TASKS
 from redis_server import RedisServer
 
 pytestmark = pytest.mark.broker
@@ -34,6 +35,42 @@ from laneway.tasks.broker.locks import exclusive
 from laneway.tasks.settings import current_settings
 with exclusive(current_settings(), "rag.index_collection:default", 60):
 """ + "".join(f"    {line}\n" for line in RUN.strip().splitlines())
+
+
+TWICE = """
+import json, sys
+from importlib import import_module
+from laneway.tasks.app import get_app
+
+module, name, payload = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+import_module(module)
+app = get_app()
+task = app.tasks[name]
+begun, seconds, waits_s = [], [], []
+retry = task.retry
+
+def noted(**options):
+    waits_s.append(options["countdown"])
+    return retry(**options)
+
+def interfere(state, meta):
+    if meta["step"] == "storing" and not begun:
+        begun.append(True)
+        seconds.append(task.apply(kwargs=payload))
+
+task.retry, app.on_state = noted, interfere
+first = task.apply(kwargs=payload)
+second = seconds[0].result
+again = task.apply(kwargs=payload)
+answer = {
+    "states": [first.state, seconds[0].state, again.state],
+    "error": [type(second).__name__, str(second)],
+    "waits_s": waits_s,
+    "chunks": [first.result["chunk_count"], again.result["chunk_count"]],
+}
+json.dump(answer, sys.stdout)
+"""
+"""A second run begins while the first one stores, and a third when that has ended."""
 
 
 @pytest.fixture
@@ -82,6 +119,18 @@ def test_a_collection_is_indexed_by_one_run_at_a_time(environment: dict[str, str
     refused = run(environment, BUSY, "rag.index_collection", collection="default")
     assert refused["state"] == "FAILURE"
     assert refused["value"][0] == "CollectionBusy"
+
+
+def test_a_second_run_of_a_document_waits_for_the_first(environment: dict[str, str]) -> None:
+    """Longer than a dead run's lease at first, and longer than any run lasts in all."""
+    file_path = str(SAMPLES[0].path)
+    twice = run(environment, TWICE, "documents.process", file_path=file_path, user_id="ann")
+    assert twice["states"] == ["SUCCESS", "FAILURE", "SUCCESS"]
+    assert twice["error"][0] == "DocumentUnavailable"
+    assert "another run" in twice["error"][1]
+    assert twice["waits_s"][:3] == [30, 120, 480]
+    assert sum(twice["waits_s"][:3]) > BUILTIN_TASKS["documents.process"].time_limit_s
+    assert twice["chunks"][0] == twice["chunks"][1]
 
 
 def test_texts_are_embedded(environment: dict[str, str]) -> None:

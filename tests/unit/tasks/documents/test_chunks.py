@@ -35,7 +35,7 @@ def test_an_overlap_as_long_as_a_chunk_is_a_wrong_setting(
     make_settings: Callable[..., Settings],
 ) -> None:
     with pytest.raises(SettingsError, match="LANEWAY_CHUNK_OVERLAP_CHARS"):
-        split(make_settings(chunk_overlap_chars=200), Kind.TEXT, "text")
+        make_settings(chunk_overlap_chars=200)
 
 
 def test_a_chunks_name_tells_everything_that_makes_it_another_one_apart() -> None:

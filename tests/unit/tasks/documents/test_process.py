@@ -1,6 +1,7 @@
 """The whole path of a document, and what a repeat, a change and a limit do to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from laneway.tasks.documents.embed import embed_chunks, embed_texts
 from laneway.tasks.documents.embedders import embedder_for
 from laneway.tasks.documents.local_embedder import LocalEmbedder
 from laneway.tasks.documents.process import process_document
+from laneway.tasks.documents.uploads import store_upload
 from laneway.tasks.documents.vectors import Match, Question, vector_store
 from laneway.tasks.errors import (
     DocumentNotFound,
@@ -187,6 +189,93 @@ def test_a_path_outside_the_roots_stores_nothing(settings: Settings) -> None:
     assert vector_store(settings).count("default") == 0
 
 
+def test_another_users_upload_does_not_become_searchable(settings: Settings) -> None:
+    upload = store_upload(settings, "bob", "a.txt", [b"the secret of bob"])
+    with pytest.raises(PathNotAllowed):
+        process_document(settings, DocumentKey("ann", "default", upload.file_path), ignore)
+    assert vector_store(settings).count("default") == 0
+
+
+class Busy(Exception):
+    """Another run holds the name."""
+
+
+class Locks:
+    """Names that one run at a time holds, as Redis keeps them for the task."""
+
+    def __init__(self) -> None:
+        self.held: set[str] = set()
+        self.asked: list[str] = []
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        self.asked.append(name)
+        if name in self.held:
+            raise Busy
+        self.held.add(name)
+        try:
+            yield
+        finally:
+            self.held.remove(name)
+
+
+def test_two_runs_at_once_of_a_changing_document_lose_no_chunk(
+    settings: Settings, key: DocumentKey, document: Path
+) -> None:
+    """The second comes when the first has stored a part: it must wait, then store the rest."""
+    locks, refused = Locks(), []
+
+    def interfere(meta: dict[str, Any]) -> None:
+        if (meta["step"], meta["done"]) == ("embedding", 4):
+            document.write_text(sentences("bee", 10))
+            with pytest.raises(Busy):
+                process_document(settings, key, refused.append, locks)
+
+    assert process_document(settings, key, interfere, locks)["chunk_count"] == 10
+    assert refused == []
+    assert process_document(settings, key, ignore, locks)["chunk_count"] == 10
+    assert sorted(match.ordinal for match in stored(settings)) == list(range(10))
+    assert {match.text[:3] for match in stored(settings)} == {"bee"}
+
+
+def test_what_changed_before_the_lock_was_had_is_what_is_stored(
+    settings: Settings, key: DocumentKey, document: Path
+) -> None:
+    @contextmanager
+    def changing(_name: str) -> Iterator[None]:
+        document.write_text(sentences("bee", 3))
+        yield
+
+    assert process_document(settings, key, ignore, changing)["chunk_count"] == 3
+    assert {match.text[:3] for match in stored(settings)} == {"bee"}
+
+
+def test_the_lock_is_held_from_the_first_step_to_the_last(
+    settings: Settings, key: DocumentKey
+) -> None:
+    locks = Locks()
+    held: list[int] = []
+    process_document(settings, key, lambda _meta: held.append(len(locks.held)), locks)
+    assert set(held) == {1}
+    assert locks.held == set()
+
+
+def test_runs_wait_for_each_other_only_over_one_document_of_one_owner_and_collection(
+    settings: Settings, document: Path
+) -> None:
+    locks = Locks()
+    for key in (
+        DocumentKey("ann", "default", str(document)),
+        DocumentKey("ann", "default", document.as_uri()),
+        DocumentKey("bob", "default", str(document)),
+        DocumentKey("ann", "other", str(document)),
+    ):
+        process_document(settings, key, ignore, locks)
+    path, url, *others = locks.asked
+    assert path == url
+    assert len({path, *others}) == 3
+
+
 def test_texts_are_embedded_and_not_stored(settings: Settings) -> None:
     result = embed_texts(settings, ["a cat", "a dog"], "default")
     assert (result["collection"], result["model"]) == ("default", "all-MiniLM-L6-v2")
@@ -207,7 +296,7 @@ def _stored_ids(settings: Settings, key: DocumentKey) -> list[str]:
     from laneway.tasks.documents.chunks import chunk_id
     from laneway.tasks.documents.source import read_document
 
-    sha256 = read_document(settings, key.file_path).sha256
+    sha256 = read_document(settings, key.file_path, key.user_id).sha256
     return [chunk_id(key, sha256, ordinal) for ordinal in range(10)]
 
 

@@ -30,7 +30,7 @@ def stored_files(settings: Settings) -> list[Path]:
 
 def test_an_upload_can_be_read_at_the_path_it_answers(settings: Settings) -> None:
     stored = store_upload(settings, "ann", "notes.txt", [b"hello ", b"world"])
-    document = read_document(settings, stored.file_path)
+    document = read_document(settings, stored.file_path, "ann")
     assert document.content == b"hello world"
     assert (stored.size_bytes, stored.sha256) == (11, document.sha256)
 
@@ -42,8 +42,8 @@ def test_an_open_file_can_be_uploaded(settings: Settings) -> None:
 
 def test_two_uploads_of_one_name_stay_apart(settings: Settings) -> None:
     first, second = (store_upload(settings, "ann", "a.txt", [text]) for text in (b"1", b"2"))
-    assert read_document(settings, first.file_path).content == b"1"
-    assert read_document(settings, second.file_path).content == b"2"
+    assert read_document(settings, first.file_path, "ann").content == b"1"
+    assert read_document(settings, second.file_path, "ann").content == b"2"
 
 
 @pytest.mark.parametrize(

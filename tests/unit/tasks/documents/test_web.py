@@ -30,7 +30,7 @@ def allowed(make_settings: Callable[..., Settings], web: Any) -> Settings:
 
 def test_a_document_is_fetched_with_its_type(allowed: Settings, web: Any) -> None:
     web.answer(200, b"<p>hi</p>", {"Content-Type": "text/html; charset=utf-8"})
-    document = read_document(allowed, f"{web.url}/a?b=c")
+    document = read_document(allowed, f"{web.url}/a?b=c", "ann")
     assert (document.content, document.media_type) == (b"<p>hi</p>", "text/html")
     assert web.requests[0].path == "/a?b=c"
     assert web.requests[0].headers["host"] == web.host
@@ -41,7 +41,7 @@ def test_a_host_that_is_not_listed_is_refused(
 ) -> None:
     settings = make_settings(document_hosts=("other.example",), document_private_hosts=True)
     with pytest.raises(PathNotAllowed, match="LANEWAY_DOCUMENT_HOSTS"):
-        read_document(settings, web.url)
+        read_document(settings, web.url, "ann")
     assert web.requests == []
 
 
@@ -74,20 +74,20 @@ def test_hosts_match_by_name_and_port(
 def test_a_redirect_to_another_host_is_refused(allowed: Settings, web: Any) -> None:
     web.answer(302, b"", {"Location": "http://127.0.0.1:1/secret"})
     with pytest.raises(PathNotAllowed, match=r"127\.0\.0\.1:1"):
-        read_document(allowed, web.url + "/")
+        read_document(allowed, web.url + "/", "ann")
 
 
 def test_a_redirect_within_the_host_is_followed(allowed: Settings, web: Any) -> None:
     web.respond = lambda request: (
         (200, b"text", {}) if request.path == "/b" else (301, b"", {"Location": "/b"})
     )
-    assert read_document(allowed, web.url + "/a").content == b"text"
+    assert read_document(allowed, web.url + "/a", "ann").content == b"text"
 
 
 def test_redirects_in_circles_end(allowed: Settings, web: Any) -> None:
     web.answer(302, b"", {"Location": "/again"})
     with pytest.raises(DocumentError, match="circles"):
-        read_document(allowed, web.url + "/")
+        read_document(allowed, web.url + "/", "ann")
     assert len(web.requests) < 10
 
 
@@ -114,7 +114,7 @@ def test_an_address_that_is_not_public_is_refused(
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: found)
     settings = make_settings(document_hosts=("docs.example",))
     with pytest.raises(PathNotAllowed, match="LANEWAY_DOCUMENT_PRIVATE_HOSTS"):
-        read_document(settings, "https://docs.example/a")
+        read_document(settings, "https://docs.example/a", "ann")
 
 
 def test_public_addresses_are_accepted(
@@ -173,7 +173,7 @@ def test_an_unknown_certificate_is_final(
 ) -> None:
     settings = make_settings(document_hosts=(secure_web.host,), document_private_hosts=True)
     with pytest.raises(DocumentError, match="certificate"):
-        read_document(settings, f"https://{secure_web.host}/a")
+        read_document(settings, f"https://{secure_web.host}/a", "ann")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_each_answer_has_its_error(
 ) -> None:
     web.answer(status, b"nothing")
     with pytest.raises(error) as caught:
-        read_document(allowed, web.url + "/a?token=secret")
+        read_document(allowed, web.url + "/a?token=secret", "ann")
     assert "secret" not in str(caught.value)
 
 
@@ -206,7 +206,7 @@ def test_the_size_limit_holds_while_streaming(
     )
     web.answer(200, b"x" * 100_000)  # no Content-Length: the body ends with the connection
     with pytest.raises(DocumentTooLarge):
-        read_document(settings, web.url + "/")
+        read_document(settings, web.url + "/", "ann")
 
 
 def test_a_host_that_is_down_is_worth_a_retry(
@@ -217,13 +217,13 @@ def test_a_host_that_is_down_is_worth_a_retry(
         host = f"127.0.0.1:{unused.getsockname()[1]}"
         settings = make_settings(document_hosts=(host,), document_private_hosts=True)
         with pytest.raises(DocumentUnavailable):
-            read_document(settings, f"http://{host}/a")
+            read_document(settings, f"http://{host}/a", "ann")
 
 
 def test_a_truncated_answer_is_worth_a_retry(allowed: Settings, web: Any) -> None:
     web.answer(200, b"half", {"Content-Length": "8"})
     with pytest.raises(DocumentUnavailable):
-        read_document(allowed, web.url + "/a")
+        read_document(allowed, web.url + "/a", "ann")
 
 
 def test_a_name_that_cannot_be_resolved_is_worth_a_retry(
@@ -234,4 +234,6 @@ def test_a_name_that_cannot_be_resolved_is_worth_a_retry(
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(DocumentUnavailable, match="resolved"):
-        read_document(make_settings(document_hosts=("docs.example",)), "https://docs.example/a")
+        read_document(
+            make_settings(document_hosts=("docs.example",)), "https://docs.example/a", "ann"
+        )
