@@ -5,10 +5,11 @@ from a file of the setting's name in the folder `LANEWAY_SECRETS_DIR` (as Kubern
 Secret), from the YAML file `LANEWAY_CONFIG_FILE`, or from the default below.
 """
 
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -25,6 +26,10 @@ from yaml import YAMLError
 from laneway.tasks.errors import SettingsError
 
 ENV_PREFIX = "LANEWAY_"
+LISTED = "`laneway settings` lists every setting and where its value comes from."
+
+_ALIKE = 0.75
+"""How like a setting a misspelt variable must be to be taken for it; 1 is the same."""
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """Comma-separated in the environment, a list in YAML."""
@@ -61,6 +66,14 @@ class Settings(BaseSettings):
         None,
         repr=False,
         description="Redis that holds states and results; the broker's if not given.",
+    )
+    result_username: str | None = Field(
+        None, description="ACL user of the results, with LANEWAY_RESULT_PASSWORD."
+    )
+    result_password: SecretStr | None = Field(
+        None,
+        description="Password of the results. If not given, the broker's is used, but never on "
+        "another host or port than the broker's.",
     )
     result_expires_s: int = Field(86_400, ge=60, description="How long a result is kept, seconds.")
     broker_timeout_s: float = Field(
@@ -153,7 +166,10 @@ class Settings(BaseSettings):
     )
     gateway_bulk_limit: int = Field(1_000, ge=1, description="Most tasks of one bulk submit.")
     gateway_wait_ms: int = Field(
-        2_000, ge=1, description="Longest wait for a durability that a submit asked for."
+        default_factory=lambda given: min(2_000, int(given["broker_timeout_s"] * 500)),
+        ge=1,
+        description="Longest wait for a durability that a submit asked for. If not given, 2000 "
+        "or half of LANEWAY_BROKER_TIMEOUT_S; at it or above, the wait would be cut off.",
     )
 
     # Seeing it
@@ -176,9 +192,21 @@ class Settings(BaseSettings):
     @field_validator("broker_url", "result_url")
     @classmethod
     def _is_redis(cls, value: str | None) -> str | None:
-        schemes = ("redis", "rediss", "sentinel", "unix")
-        if value is not None and urlsplit(value).scheme not in schemes:
-            raise ValueError(f"must start with one of {', '.join(s + '://' for s in schemes)}")
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            _ = parts.port
+        except ValueError:  # whose own message would quote the URL, password and all
+            raise ValueError(
+                "is no URL such as redis://host:6379/0. Percent-encode what is special in a user "
+                "or password, or give them as settings of their own"
+            ) from None
+        if parts.scheme not in {"redis", "rediss"}:
+            raise ValueError(
+                "must start with redis:// or rediss://. Name the server itself: Redis Sentinel "
+                "and Unix sockets are not supported yet"
+            )
         return value
 
     @model_validator(mode="after")
@@ -190,24 +218,28 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _waits_are_not_cut_off(self) -> Self:
+        if self.gateway_wait_ms >= self.broker_timeout_s * 1_000:
+            raise ValueError(
+                f"LANEWAY_GATEWAY_WAIT_MS of {self.gateway_wait_ms} ms must be below "
+                f"LANEWAY_BROKER_TIMEOUT_S of {self.broker_timeout_s:g} s, which would cut the "
+                "wait off. Lower the one or raise the other"
+            )
+        return self
+
     @property
     def broker(self) -> str:
         """Broker URL with the credentials that came separately."""
-        return self._with_credentials(self.broker_url)
+        return _with_credentials(self.broker_url, self.broker_username, self.broker_password)
 
     @property
     def results(self) -> str:
-        """Result URL with the credentials that came separately."""
-        return self._with_credentials(self.result_url or self.broker_url)
-
-    def _with_credentials(self, url: str) -> str:
-        parts = urlsplit(url)
-        if self.broker_password is None or parts.password is not None:
-            return url
-        user = quote(parts.username or self.broker_username or "", safe="")
-        password = quote(self.broker_password.get_secret_value(), safe="")
-        place = parts.netloc.rpartition("@")[2]
-        return urlunsplit(parts._replace(netloc=f"{user}:{password}@{place}"))
+        """Result URL with the credentials that came separately, the broker's on its server only."""
+        url = self.result_url or self.broker_url
+        if self.result_password is None and _server(url) == _server(self.broker_url):
+            return _with_credentials(url, self.broker_username, self.broker_password)
+        return _with_credentials(url, self.result_username, self.result_password)
 
     @classmethod
     def settings_customise_sources(  # noqa: D102 - pydantic-settings' hook
@@ -220,6 +252,21 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         del dotenv_settings, file_secret_settings
         return (init_settings, env_settings, *_file_sources(settings_cls))
+
+
+def _server(url: str) -> tuple[str | None, int]:
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or 6379
+
+
+def _with_credentials(url: str, username: str | None, password: SecretStr | None) -> str:
+    parts = urlsplit(url)
+    if password is None or parts.password is not None:
+        return url
+    user = quote(unquote(parts.username or "") or username or "", safe="")
+    place = parts.netloc.rpartition("@")[2]
+    netloc = f"{user}:{quote(password.get_secret_value(), safe='')}@{place}"
+    return urlunsplit(parts._replace(netloc=netloc))
 
 
 def _file_sources(settings_cls: type[BaseSettings]) -> list[PydanticBaseSettingsSource]:
@@ -262,11 +309,10 @@ def load_settings(**overrides: Any) -> Settings:
         lines = [
             ": ".join(filter(None, (_variable(problem["loc"]), problem["msg"])))
             for problem in error.errors(include_input=False, include_url=False)
+            if problem["type"] != "default_factory_not_called"  # follows from another's error
         ]
         raise SettingsError(
-            "Settings cannot be used:\n  "
-            + "\n  ".join(lines)
-            + "\n`laneway settings` lists every setting and where its value comes from."
+            "\n  ".join(["Settings cannot be used:", *lines]) + f"\n{LISTED}"
         ) from None
 
 
@@ -286,6 +332,31 @@ def setting_sources() -> dict[str, str]:
     for source in reversed([EnvSettingsSource(Settings), *_file_sources(Settings)]):
         origin.update({name: _place(source, name) for name in source()})
     return origin
+
+
+def unknown_variables() -> dict[str, str]:
+    """The LANEWAY_ variables of the environment that set nothing, each with its cure.
+
+    What Kubernetes sets for a Service named laneway… is left out.
+    """
+    prefix = ENV_PREFIX.lower()
+    given = EnvSettingsSource(Settings).env_vars
+    known = [*Settings.model_fields, *SettingsFiles.model_fields]
+    services = [n.removesuffix("_service_host") for n in given if n.endswith("_service_host")]
+    links = tuple(f"{service}_{kind}_" for service in services for kind in ("service", "port"))
+    return {
+        name.upper(): _cure(get_close_matches(name.removeprefix(prefix), known, 2, _ALIKE))
+        for name in sorted(given)
+        if name.startswith(prefix)
+        and name.removeprefix(prefix) not in known
+        and not f"{name}_".startswith(links)
+    }
+
+
+def _cure(meant: list[str]) -> str:
+    if not meant:
+        return f"Remove it. {LISTED}"
+    return f"Did you mean {' or '.join(ENV_PREFIX + name.upper() for name in meant)}?"
 
 
 def _place(source: PydanticBaseSettingsSource, name: str) -> str:

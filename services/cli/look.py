@@ -9,6 +9,7 @@ import typer
 from laneway.services.cli.output import AsJson, print_json, print_table
 
 HIDDEN = "(hidden)"
+COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
 def queues(
@@ -73,7 +74,7 @@ def search(
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Check Redis, clock, catalogue and limits; exit code 1 if something is broken."""
+    """Check settings, Redis, catalogue, limits and storage; exit code 1 if something is broken."""
     from laneway.tasks.checkup import examine
     from laneway.tasks.settings import current_settings
 
@@ -81,8 +82,9 @@ def doctor(as_json: AsJson = False) -> None:
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
-        marks = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "error": "[red]error[/]"}
-        rows = [(f.check, marks[f.level], f.found, f.cure) for f in findings]
+        from rich.text import Text
+
+        rows = [(f.check, Text(f.level, COLOURS[f.level]), f.found, f.cure) for f in findings]
         print_table("Doctor", ("check", "", "found", "cure"), rows)
     raise typer.Exit(1 if any(finding.level == "error" for finding in findings) else 0)
 

@@ -3,9 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -16,15 +19,19 @@ def print_json(value: object) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table as wide as the terminal allows; every cell is shown whole."""
+    """A table as wide as the terminal allows; every cell is shown whole, and as it is.
+
+    Brackets in a cell are text, as in `[1]`; one that is to have a colour is a rich Text.
+    """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=Text(title, "bold"), title_justify="left")
     for number, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*map(_cell, row))
     Console().print(table)
 
 
@@ -32,6 +39,14 @@ def print_fields(title: str, fields: Mapping[str, object]) -> None:
     """A table of two columns, empty fields left out."""
     rows = [(name, value) for name, value in fields.items() if value is not None]
     print_table(title, ("field", "value"), rows)
+
+
+def _cell(value: object) -> "Text":
+    from rich.text import Text
+
+    if isinstance(value, Text):
+        return value
+    return Text("" if value is None else str(value))
 
 
 def _plain(value: object) -> Any:

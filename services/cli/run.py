@@ -23,6 +23,7 @@ def up(
     from laneway.services.local.main import run
     from laneway.services.local.platform import Ports
 
+    _warn_of_unknown_variables()
     raise typer.Exit(run(data, Ports(redis_port, gateway_port, smtp_port), as_json=as_json))
 
 
@@ -35,6 +36,7 @@ def demo(
     from laneway.services.local.main import run
     from laneway.services.local.platform import Ports
 
+    _warn_of_unknown_variables()
     raise typer.Exit(run(data, Ports(), demonstration=demonstrate, once=once))
 
 
@@ -43,6 +45,7 @@ def worker(queue: Annotated[str, typer.Option("--queue", "-q", help="The lane to
     from laneway.services.worker.main import run
     from laneway.tasks.settings import current_settings
 
+    _warn_of_unknown_variables()
     raise typer.Exit(run(current_settings(), queue))
 
 
@@ -51,6 +54,7 @@ def gateway() -> None:
     from laneway.services.gateway.main import run
     from laneway.tasks.settings import current_settings
 
+    _warn_of_unknown_variables()
     raise typer.Exit(run(current_settings()))
 
 
@@ -60,9 +64,24 @@ def token(
         list[str] | None, typer.Option("--queue", "-q", help="A lane it may use.")
     ] = None,
     verb: Annotated[list[str] | None, typer.Option("--verb", help="What it may do.")] = None,
+    user: Annotated[
+        list[str] | None,
+        typer.Option("--user", help="A user whose documents it may reach; everybody's if none."),
+    ] = None,
 ) -> None:
     """Make a bearer token for the gateway: the token, and the entry for its tokens file."""
     from laneway.services.gateway.tokens import new_token
 
-    secret, entry = new_token(name, queues=queue or ["*"], verbs=verb or ["submit", "read"])
+    secret, entry = new_token(
+        name, queues=queue or ["*"], verbs=verb or ["submit", "read"], users=user or None
+    )
     typer.echo(f"Token (shown once): {secret}\nEntry for LANEWAY_GATEWAY_TOKENS_FILE:\n{entry}")
+
+
+def _warn_of_unknown_variables() -> None:
+    from laneway.tasks.settings import unknown_variables
+
+    unknown = unknown_variables()
+    if unknown:
+        named = "\n".join(f"  {name}: {cure}" for name, cure in unknown.items())
+        typer.secho(f"These variables set nothing:\n{named}", fg="yellow", err=True)

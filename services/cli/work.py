@@ -74,18 +74,26 @@ def submit(
 
 
 def status(task_id: TaskId, as_json: AsJson = False) -> None:
-    """State and progress of a task."""
-    _print_status(_read(task_id), as_json=as_json)
+    """State and progress of a task; exit code 1 if its id is not known."""
+    outcome = _read(task_id)
+    _print_status(outcome, as_json=as_json)
+    if not outcome.known:
+        raise typer.Exit(1)
 
 
 def result(
     task_id: TaskId,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False,
 ) -> None:
-    """Result of a task as JSON; exit code 1 if it failed, 2 if it has not ended."""
+    """Result of a task as JSON; exit code 1 if it failed or is not known, 2 if it has not ended."""
     from laneway.tasks.app import get_app
 
-    outcome = _follow(get_app(), task_id, quiet=True) if wait else _read(task_id)
+    outcome = _read(task_id)
+    if not outcome.known:
+        _say_unknown(task_id)
+        raise typer.Exit(1)
+    if wait:
+        outcome = _follow(get_app(), task_id, quiet=True)
     if not outcome.final:
         typer.echo(f"{task_id} is {outcome.state}; it has no result yet (--wait waits).", err=True)
         raise typer.Exit(2)
@@ -132,16 +140,19 @@ def _read(task_id: str) -> "TaskStatus":
 
 def _print_status(outcome: "TaskStatus", *, as_json: bool) -> None:
     if as_json:
-        print_json(outcome)
-        return
-    if not outcome.known:
-        typer.echo(
-            f"{outcome.task_id} is not known: no task of this id was accepted here within the "
-            "last day, and none has started.",
-            err=True,
-        )
-        raise typer.Exit(1)
-    print_fields(f"Task {outcome.task_id}", asdict(outcome))
+        print_json({**asdict(outcome), "known": outcome.known})
+    elif outcome.known:
+        print_fields(f"Task {outcome.task_id}", asdict(outcome))
+    else:
+        _say_unknown(outcome.task_id)
+
+
+def _say_unknown(task_id: str) -> None:
+    typer.echo(
+        f"{task_id} is not known: no task of this id was accepted here within the last day, and "
+        "none has started.",
+        err=True,
+    )
 
 
 def _follow(app: "LanewayApp", task_id: str, *, quiet: bool) -> "TaskStatus":
@@ -152,7 +163,7 @@ def _follow(app: "LanewayApp", task_id: str, *, quiet: bool) -> "TaskStatus":
     from laneway.tasks.status import read_status
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # a step may be `[1]`
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -7,10 +7,12 @@ import urllib.request
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from laneway.services.local.platform import Platform
 from laneway.services.local.samples import SAMPLES, Sample
@@ -38,28 +40,52 @@ class Step:
     succeeded: bool
 
 
-def demonstrate(platform: Platform, console: Console) -> bool:
-    """Process the samples, find a sentence of each, send a mail; True if all of it worked."""
+class _Stopped(Exception):
+    """The demonstration was told to end."""
+
+
+def demonstrate(platform: Platform, console: Console, stop: Event) -> bool:
+    """Process the samples, find a sentence of each, send a mail.
+
+    Returns:
+        True if all of it worked, False if not, or if `stop` was set before its end.
+    """
     gateway = platform.addresses.gateway
-    submitted = [(sample, _upload(gateway, sample)) for sample in SAMPLES]
-    mail_id = _submit(gateway, "notifications", "notifications.send_email", MAIL)
-    console.print(f"Submitted {len(submitted)} documents and a mail; waiting for them …")
-    steps = [_document(gateway, sample, task_id) for sample, task_id in submitted]
-    steps.append(_index(gateway))
-    steps.append(_mail(platform, mail_id))
-    table = Table(title="What was demonstrated", title_justify="left")
-    for column in ("lane", "task", "of", "state", "shown by"):
-        table.add_column(column, overflow="fold")
-    for step in steps:
-        colour = "green" if step.succeeded else "red"
-        table.add_row(step.lane, step.task, step.what, f"[{colour}]{step.state}[/]", step.shown)
-    console.print(table)
+    try:
+        steps = _steps(platform, console, stop)
+    except _Stopped:
+        console.print("The demonstration is cut short.")
+        return False
+    console.print(_table(steps))
     console.print(_lanes(gateway))
     return all(step.succeeded for step in steps)
 
 
-def _document(gateway: str, sample: Sample, task_id: str) -> Step:
-    status = _await(gateway, task_id)
+def _steps(platform: Platform, console: Console, stop: Event) -> list[Step]:
+    gateway = platform.addresses.gateway
+    _pause(stop, 0)
+    submitted = [(sample, _upload(gateway, sample)) for sample in SAMPLES]
+    mail_id = _submit(gateway, "notifications", "notifications.send_email", MAIL)
+    console.print(f"Submitted {len(submitted)} documents and a mail; waiting for them …")
+    return [
+        *(_document(gateway, sample, task_id, stop) for sample, task_id in submitted),
+        _index(gateway, stop),
+        _mail(platform, mail_id, stop),
+    ]
+
+
+def _table(steps: list[Step]) -> Table:
+    table = Table(title="What was demonstrated", title_justify="left")
+    for column in ("lane", "task", "of", "state", "shown by"):
+        table.add_column(column, overflow="fold")
+    for step in steps:
+        state = Text(step.state, "green" if step.succeeded else "red")
+        table.add_row(step.lane, step.task, Text(step.what), state, Text(step.shown))
+    return table
+
+
+def _document(gateway: str, sample: Sample, task_id: str, stop: Event) -> Step:
+    status = _await(gateway, task_id, stop)
     query = urllib.parse.urlencode({"q": sample.sentence, "collection": COLLECTION, "limit": 3})
     hits = _call("GET", f"{gateway}/v1/search?{query}")["hits"] if _succeeded(status) else []
     found = any(sample.sentence in " ".join(str(hit["text"]).split()) for hit in hits)
@@ -74,9 +100,10 @@ def _document(gateway: str, sample: Sample, task_id: str) -> Step:
     )
 
 
-def _index(gateway: str) -> Step:
+def _index(gateway: str, stop: Event) -> Step:
     task = "rag.index_collection"
-    status = _await(gateway, _submit(gateway, "documents", task, {"collection": COLLECTION}))
+    task_id = _submit(gateway, "documents", task, {"collection": COLLECTION})
+    status = _await(gateway, task_id, stop)
     shown = f"{(status.get('result') or {}).get('rows', 0)} chunks indexed"
     return Step(
         lane="documents",
@@ -88,9 +115,9 @@ def _index(gateway: str) -> Step:
     )
 
 
-def _mail(platform: Platform, task_id: str) -> Step:
-    status = _await(platform.addresses.gateway, task_id)
-    mail = _find_mail(Path(platform.addresses.mails), task_id)
+def _mail(platform: Platform, task_id: str, stop: Event) -> Step:
+    status = _await(platform.addresses.gateway, task_id, stop)
+    mail = _find_mail(Path(platform.addresses.mails), task_id, stop)
     return Step(
         lane="notifications",
         task="notifications.send_email",
@@ -101,14 +128,14 @@ def _mail(platform: Platform, task_id: str) -> Step:
     )
 
 
-def _find_mail(folder: Path, task_id: str) -> Path | None:
+def _find_mail(folder: Path, task_id: str, stop: Event) -> Path | None:
     """The mail whose Message-ID holds the task's id."""
     deadline_s = time.monotonic() + WAIT_LIMIT_S / 10
     while time.monotonic() < deadline_s:
         for mail in folder.glob("*.eml"):
             if task_id in mail.read_text(errors="replace"):
                 return mail
-        time.sleep(POLL_S)
+        _pause(stop, POLL_S)
     return None
 
 
@@ -135,7 +162,7 @@ def _submit(gateway: str, queue: str, task: str, kwargs: dict[str, str]) -> str:
     return str(_call("POST", f"{gateway}/v1/queues/{queue}/tasks", body)["task_id"])
 
 
-def _await(gateway: str, task_id: str) -> dict[str, Any]:
+def _await(gateway: str, task_id: str, stop: Event) -> dict[str, Any]:
     deadline_s = time.monotonic() + WAIT_LIMIT_S
     while True:
         status = _call("GET", f"{gateway}/v1/tasks/{task_id}")
@@ -143,7 +170,12 @@ def _await(gateway: str, task_id: str) -> dict[str, Any]:
             return status
         if time.monotonic() > deadline_s:
             return {**status, "error": f"not ended after {WAIT_LIMIT_S:.0f} s"}
-        time.sleep(POLL_S)
+        _pause(stop, POLL_S)
+
+
+def _pause(stop: Event, seconds: float) -> None:
+    if stop.wait(seconds):
+        raise _Stopped
 
 
 def _lanes(gateway: str) -> Table:
@@ -152,7 +184,7 @@ def _lanes(gateway: str) -> Table:
         table.add_column(column)
     for lane in _call("GET", f"{gateway}/v1/queues")["queues"]:
         cells = (lane["queue"], lane["concurrency"], lane["ready"], lane["in_flight"], lane["dead"])
-        table.add_row(*map(str, cells))
+        table.add_row(*(Text(str(cell)) for cell in cells))
     return table
 
 

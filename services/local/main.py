@@ -10,13 +10,15 @@ from types import FrameType
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from laneway.services.local.platform import Platform, Ports
 from laneway.tasks.queues import load_catalogue
 from laneway.tasks.settings import load_settings
 
 TEND_S = 1.0
-KILLED = 137
+CUT_SHORT = 130
+"""As shells say that Ctrl-C ended something."""
 
 
 def run(
@@ -24,33 +26,39 @@ def run(
     ports: Ports,
     *,
     as_json: bool = False,
-    demonstration: Callable[[Platform, Console], bool] | None = None,
+    demonstration: Callable[[Platform, Console, Event], bool] | None = None,
     once: bool = False,
 ) -> int:
     """Start the platform, demonstrate it if asked, hold it until SIGINT or SIGTERM, stop it.
 
     Returns:
-        0, or 1 when a part of the demonstration failed or a process did not stop cleanly.
+        0; 1 when a part of the demonstration failed or a process did not stop cleanly; 130 when
+        the demonstration was cut short.
     """
     stop = _stop_event()
-    console = Console(stderr=as_json, soft_wrap=True)
+    console = Console(stderr=as_json, soft_wrap=True, markup=False, emoji=False)
     catalogue = load_catalogue(load_settings().queues_file)
     console.print(f"Starting Redis, mail sink, {len(catalogue)} workers and the gateway …")
     platform = Platform(folder, catalogue, ports)
-    succeeded = True
+    shown = True
     with platform:
         if as_json:
             print(json.dumps(platform.as_dict()), flush=True)  # noqa: T201 - the answer
-        if demonstration is not None and not stop.is_set():
-            succeeded = demonstration(platform, console)
-        _print_addresses(platform, console)
-        if not once:
+        if demonstration is not None:
+            shown = demonstration(platform, console, stop)
+        cut_short = stop.is_set() and not shown
+        if not cut_short:
+            _print_addresses(platform, console)
+        if not once and not stop.is_set():
             console.print("Up. Ctrl-C stops it; what is queued then runs next time.")
             while not stop.wait(TEND_S):
                 platform.tend(console.print)
         console.print("Draining …")
         codes = platform.stop()
-    return _farewell(codes, console) if succeeded else 1
+    code = _farewell(codes, console)
+    if cut_short:
+        return CUT_SHORT
+    return code if shown else 1
 
 
 def _stop_event() -> Event:
@@ -88,6 +96,6 @@ def _print_addresses(platform: Platform, console: Console) -> None:
         "Logs": where.logs,
     }
     for name, place in rows.items():
-        table.add_row(name, place)
+        table.add_row(name, Text(place))
     console.print(table)
     sys.stdout.flush()

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 from urllib.error import URLError
 
 import redis
 
+from laneway.services.local.folder_lock import lock_folder
 from laneway.services.local.processes import ManagedProcess, StartFailed, answers, free_port
 from laneway.services.local.redis_server import redis_binary, redis_command
 from laneway.tasks.queues import Catalogue
@@ -67,16 +68,18 @@ class Platform:
         self._smtp_port = ports.smtp or free_port()
         self._health_ports = {name: free_port() for name in catalogue}
         self._processes: list[ManagedProcess] = []
+        self._lock: TextIO | None = None
         self._stopping = False
 
     def __enter__(self) -> Self:
         for name in ("redis", "storage", "mails", "logs"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
+        self._lock = lock_folder(self.folder)
         try:
             self._start_together([self._redis(), self._smtp()])
             self._start_together([*map(self._worker, self._catalogue), self._gateway()])
         except BaseException:
-            self.stop()
+            self._leave()
             raise
         return self
 
@@ -86,7 +89,7 @@ class Platform:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        self._leave()
 
     @property
     def addresses(self) -> Addresses:
@@ -133,6 +136,11 @@ class Platform:
         self._processes.clear()
         return codes
 
+    def _leave(self) -> None:
+        self.stop()
+        if self._lock is not None:
+            self._lock.close()
+
     def _start_together(self, processes: list[ManagedProcess]) -> None:
         for process in processes:
             process.start()
@@ -142,7 +150,11 @@ class Platform:
 
     def _redis(self) -> ManagedProcess:
         command = redis_command(redis_binary(), self._redis_port, self.folder / "redis")
-        return self._process("redis", command, ready=self._redis_is_ready)
+        process = self._process("redis", command, ready=self._redis_is_ready)
+        if self._lock is not None:
+            # Should the platform be killed, its Redis may write a moment longer.
+            process.keeps = (self._lock.fileno(),)
+        return process
 
     def _smtp(self) -> ManagedProcess:
         module = "laneway.services.local.smtp_sink"

@@ -30,6 +30,8 @@ class ManagedProcess:
     environment: Mapping[str, str] = field(default_factory=dict)
     ready: Callable[[], bool] = lambda: True
     stop_limit_s: float = 10.0
+    keeps: Sequence[int] = ()
+    """File descriptors it inherits."""
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -49,6 +51,7 @@ class ManagedProcess:
                 stderr=log,
                 # Handed on, not read: what a setting says is read by the process itself.
                 env={**os.environ, **self.environment},  # noqa: TID251
+                pass_fds=self.keeps,
                 start_new_session=True,
                 # Should the platform be killed outright, its processes get the SIGTERM it could not
                 # send. Started from the main thread alone, which such a function asks for.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -117,10 +118,35 @@ def test_status_and_result_of_a_task(up: Up) -> None:
     )
 
 
-def test_an_unknown_id_is_told_as_unknown(up: Up) -> None:
-    asked = up.run("status", "00000000-0000-0000-0000-000000000000")
+UNKNOWN_ID = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.mark.parametrize("words", [("status",), ("result",), ("result", "--wait")])
+def test_an_unknown_id_is_told_as_unknown(up: Up, words: tuple[str, ...]) -> None:
+    asked = up.run(*words, UNKNOWN_ID)
     assert asked.returncode == 1
     assert "is not known" in asked.stderr
+    assert "PENDING" not in asked.stderr
+
+
+def test_an_unknown_id_ends_with_the_same_code_in_json(up: Up) -> None:
+    asked = up.run("status", UNKNOWN_ID, "--json")
+    assert (asked.returncode, json.loads(asked.stdout)["known"]) == (1, False)
+
+
+def test_brackets_in_a_result_are_shown_as_they_are(up: Up) -> None:
+    payload = '{"x": "see [1] and ", "y": "[/nope]"}'
+    done = up.run("submit", "lane.add", "-q", "high-priority", "-k", payload, "--wait")
+    assert done.returncode == 0, done.stderr
+    assert "see [1] and [/nope]" in done.stdout
+
+
+def test_a_second_platform_in_the_same_folder_is_refused(up: Up, folder: Path) -> None:
+    refused = up.run("up", "--data", str(folder))
+    assert refused.returncode == 1
+    assert f"process id {up.process.pid} uses" in refused.stderr
+    assert "--data OTHER" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_a_running_task_is_called_off_by_revoke(up: Up) -> None:
@@ -139,7 +165,7 @@ def test_a_running_task_is_called_off_by_revoke(up: Up) -> None:
 
 def test_a_document_is_processed_from_the_command_line_and_found(up: Up, folder: Path) -> None:
     sample = SAMPLES[-1]
-    source = folder / "storage" / "documents" / sample.filename
+    source = folder / "storage" / "documents" / "someone" / sample.filename
     source.parent.mkdir(parents=True, exist_ok=True)
     source.write_bytes(
         files("laneway.services.local.samples").joinpath(sample.filename).read_bytes()
@@ -188,7 +214,19 @@ def test_the_doctor_finds_this_platform_well(up: Up) -> None:
     assert examined.returncode == 0, examined.stdout
     findings = {finding["check"]: finding["level"] for finding in json.loads(examined.stdout)}
     assert findings == dict.fromkeys(
-        ("version", "persistence", "eviction", "clock", "results", "catalogue", "limits"), "ok"
+        (
+            "settings",
+            "version",
+            "persistence",
+            "eviction",
+            "clock",
+            "results",
+            "catalogue",
+            "limits",
+            "storage",
+            "extras",
+        ),
+        "ok",
     )
 
 
@@ -271,3 +309,23 @@ def test_up_stops_cleanly_and_what_was_queued_runs_next_time(up: Up, folder: Pat
         assert json.loads(again.run("result", task_id, "--wait").stdout) == 2
     finally:
         assert again.stop() == 0
+
+
+def test_ctrl_c_ends_the_demonstration_early_and_cleanly(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*LANEWAY, "demo", "--data", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            if line.startswith("Submitted"):
+                demo.send_signal(signal.SIGINT)
+            elif "cut short" in line:
+                demo.send_signal(signal.SIGINT)
+                break
+        shown, errors = demo.communicate(timeout=100)
+    assert demo.returncode == 130
+    assert "nothing is left running" in shown
+    assert errors == ""

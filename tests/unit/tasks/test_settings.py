@@ -2,9 +2,17 @@ import json
 import shutil
 
 import pytest
+from typer.testing import CliRunner
 
+from laneway.services.cli.main import app
 from laneway.tasks.errors import ConfigurationError, SettingsError
-from laneway.tasks.settings import Settings, current_settings, load_settings, setting_sources
+from laneway.tasks.settings import (
+    Settings,
+    current_settings,
+    load_settings,
+    setting_sources,
+    unknown_variables,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -16,6 +24,14 @@ def secrets(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.setenv("LANEWAY_SECRETS_DIR", str(folder))
     return folder
+
+
+@pytest.fixture
+def _fresh():
+    """What a process keeps of its settings is forgotten before and after."""
+    current_settings.cache_clear()
+    yield
+    current_settings.cache_clear()
 
 
 @pytest.fixture
@@ -68,7 +84,7 @@ def test_a_file_of_another_name_in_the_secret_is_left_alone(secrets):
 
 @pytest.mark.parametrize(
     "name",
-    ["broker_password", "storage_access_key", "storage_secret_key", "embedding_api_key",
+    ["broker_password", "result_password", "storage_access_key", "storage_secret_key", "embedding_api_key",
      "smtp_password"],
 )  # fmt: skip
 def test_a_secret_is_hidden_wherever_settings_are_shown(secrets, name):
@@ -91,6 +107,11 @@ def test_a_secret_is_hidden_wherever_settings_are_shown(secrets, name):
         ("BROKER_MEMORY_WATERMARK", "1.1"),
         ("BROKER_URL", "amqp://hush"),
         ("RESULT_URL", "https://hush"),
+        ("BROKER_URL", "sentinel://hush:26379/0"),
+        ("RESULT_URL", "unix:///hush.sock"),
+        ("BROKER_URL", "redis://:hush/hush@host/0"),
+        ("BROKER_URL", "redis://[hush"),
+        ("BROKER_URL", "redis://:hush\u2100@host/0"),
         ("EMBEDDER", "hush"),
         ("LOG_LEVEL", "hush"),
         ("LOG_FORMAT", "hush"),
@@ -155,6 +176,11 @@ def test_names_are_separated_by_commas_or_a_list_in_yaml(monkeypatch, config, na
         ),
         ({"broker_url": "redis://u@h/2", "broker_password": "p@/:?#"}, "redis://u:p%40%2F%3A%3F%23@h/2"),
         ({"broker_url": "redis://:own@h/2", "broker_password": "p"}, "redis://:own@h/2"),
+        ({"broker_url": "redis://a%40b@h/2", "broker_password": "p"}, "redis://a%40b:p@h/2"),
+        (
+            {"broker_url": "redis://h/2", "broker_password": "p", "broker_username": "a@b"},
+            "redis://a%40b:p@h/2",
+        ),
     ],
 )  # fmt: skip
 def test_credentials_that_came_separately_join_the_url(given, broker):
@@ -164,9 +190,90 @@ def test_credentials_that_came_separately_join_the_url(given, broker):
 
 
 def test_results_may_have_a_redis_of_their_own():
-    settings = load_settings(result_url="rediss://results:6380/1", broker_password="p")
-    assert settings.results == "rediss://:p@results:6380/1"
-    assert settings.broker.endswith("127.0.0.1:6379/0")
+    settings = load_settings(
+        result_url="rediss://results:6380/1",
+        result_username="me",
+        result_password="q",
+        broker_password="p",
+    )
+    assert settings.results == "rediss://me:q@results:6380/1"
+    assert settings.broker == "redis://:p@127.0.0.1:6379/0"
+
+
+@pytest.mark.parametrize("url", ["redis://other:6379/0", "redis://broker:6380/0", "rediss://b/0"])
+def test_the_brokers_password_is_not_sent_to_another_server(url):
+    settings = load_settings(
+        broker_url="redis://broker/0", broker_username="me", broker_password="p", result_url=url
+    )
+    assert settings.results == url
+
+
+@pytest.mark.parametrize("url", ["redis://broker/1", "redis://broker:6379/1", "redis://BROKER/1"])
+def test_results_on_the_brokers_server_share_its_password(url):
+    settings = load_settings(
+        broker_url="redis://broker:6379/0", broker_password="p", result_url=url
+    )
+    assert settings.results == url.replace("//", "//:p@")
+
+
+@pytest.mark.usefixtures("_fresh")
+def test_a_password_inside_a_url_does_not_show(monkeypatch):
+    monkeypatch.setenv("LANEWAY_BROKER_URL", "redis://me:hush@broker/0")
+    monkeypatch.setenv("LANEWAY_RESULT_URL", "redis://me:hush@results/0")
+    shown = CliRunner().invoke(app, ["settings", "--json"])
+    assert shown.exit_code == 0
+    assert "redis://me:***@results/0" in shown.stdout
+    assert not any("hush" in text for text in (repr(load_settings()), shown.stdout))
+
+
+def test_the_cure_of_a_sentinel_is_told():
+    with pytest.raises(SettingsError, match=r"Sentinel.*not supported yet"):
+        load_settings(broker_url="sentinel://host:26379/0")
+
+
+def test_a_wait_that_redis_time_out_would_cut_off_is_refused():
+    with pytest.raises(SettingsError, match=r"GATEWAY_WAIT_MS of 1000 ms.*BROKER_TIMEOUT_S of 1 s"):
+        load_settings(gateway_wait_ms=1_000, broker_timeout_s=1)
+    assert load_settings(gateway_wait_ms=999, broker_timeout_s=1).gateway_wait_ms == 999
+
+
+def test_a_wait_that_is_not_given_fits_the_time_out():
+    assert load_settings().gateway_wait_ms == 2_000
+    assert load_settings(broker_timeout_s=1).gateway_wait_ms == 500
+    with pytest.raises(SettingsError) as error:
+        load_settings(broker_timeout_s=61)
+    assert "GATEWAY_WAIT_MS" not in str(error.value)
+
+
+def test_a_misspelt_variable_is_named_with_what_it_may_mean(monkeypatch):
+    assert unknown_variables() == {}
+    monkeypatch.setenv("LANEWAY_BROKER_ULR", "hush")
+    monkeypatch.setenv("LANEWAY_SMPT_PORT", "26")
+    monkeypatch.setenv("LANEWAY_UNHEARD_OF", "hush")
+    unknown = unknown_variables()
+    assert list(unknown) == ["LANEWAY_BROKER_ULR", "LANEWAY_SMPT_PORT", "LANEWAY_UNHEARD_OF"]
+    assert unknown["LANEWAY_BROKER_ULR"] == "Did you mean LANEWAY_BROKER_URL?"
+    assert "LANEWAY_SMTP_PORT" in unknown["LANEWAY_SMPT_PORT"]
+    assert unknown["LANEWAY_UNHEARD_OF"].startswith("Remove it")
+    assert "hush" not in str(unknown)
+
+
+def test_what_a_shell_and_kubernetes_set_is_no_misspelt_setting(monkeypatch):
+    for name in (
+        "_LANEWAY_COMPLETE",
+        "LANEWAY_CONFIG_FILE",
+        "LANEWAY_SERVICE_HOST",
+        "LANEWAY_SERVICE_PORT",
+        "LANEWAY_PORT",
+        "LANEWAY_GATEWAY_SERVICE_HOST",
+        "LANEWAY_GATEWAY_SERVICE_PORT",
+        "LANEWAY_GATEWAY_SERVICE_PORT_HTTP",
+        "LANEWAY_GATEWAY_PORT",
+        "LANEWAY_GATEWAY_PORT_8080_TCP",
+        "LANEWAY_GATEWAY_PORT_8080_TCP_ADDR",
+    ):
+        monkeypatch.setenv(name, "tcp://10.0.0.1:8080")
+    assert unknown_variables() == {}
 
 
 def test_settings_cannot_be_changed():
@@ -174,11 +281,8 @@ def test_settings_cannot_be_changed():
         load_settings().smtp_port = 26
 
 
+@pytest.mark.usefixtures("_fresh")
 def test_a_process_reads_its_settings_once(monkeypatch):
-    current_settings.cache_clear()
-    try:
-        first = current_settings()
-        monkeypatch.setenv("LANEWAY_SMTP_PORT", "26")
-        assert current_settings() is first
-    finally:
-        current_settings.cache_clear()
+    first = current_settings()
+    monkeypatch.setenv("LANEWAY_SMTP_PORT", "26")
+    assert current_settings() is first
