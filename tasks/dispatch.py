@@ -120,8 +120,8 @@ def _durability(client: "redis.Redis", requested: str, wait_ms: int) -> Durabili
     """What was reached. The task is queued by now, whatever becomes of the wait."""
     try:
         return wait_until_safe(client, requested, wait_ms)
-    except (redis.exceptions.RedisError, OSError):
-        return Durability(requested)
+    except (redis.exceptions.RedisError, OSError) as error:
+        return Durability(requested, reason=f"the wait was cut off ({type(error).__name__})")
 
 
 def _accept(

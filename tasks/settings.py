@@ -8,7 +8,7 @@ Secret), from the YAML file `LANEWAY_CONFIG_FILE`, or from the default below.
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -24,6 +24,9 @@ from pydantic_settings import (
 from yaml import YAMLError
 
 from laneway.tasks.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 ENV_PREFIX = "LANEWAY_"
 LISTED = "`laneway settings` lists every setting and where its value comes from."
@@ -228,6 +231,15 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _endpoint_is_known(self) -> Self:
+        if self.embedder == "openai" and not self.embedding_url:
+            raise ValueError(
+                "LANEWAY_EMBEDDER is openai, so LANEWAY_EMBEDDING_URL must name the endpoint, up to "
+                "and with /v1"
+            )
+        return self
+
     @property
     def broker(self) -> str:
         """Broker URL with the credentials that came separately."""
@@ -307,13 +319,17 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         lines = [
-            ": ".join(filter(None, (_variable(problem["loc"]), problem["msg"])))
+            ": ".join(filter(None, (_variable(problem["loc"]), problem["msg"], _meaning(problem))))
             for problem in error.errors(include_input=False, include_url=False)
             if problem["type"] != "default_factory_not_called"  # follows from another's error
         ]
-        raise SettingsError(
-            "\n  ".join(["Settings cannot be used:", *lines]) + f"\n{LISTED}"
-        ) from None
+        raise SettingsError("\n  ".join(["Settings cannot be used:", *lines])) from None
+
+
+def _meaning(problem: "ErrorDetails") -> str:
+    """What the setting is for, as the list of settings would say, were it to be had."""
+    field = Settings.model_fields.get(str(problem["loc"][0])) if problem["loc"] else None
+    return f"({field.description})" if field is not None else ""
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

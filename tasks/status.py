@@ -65,7 +65,9 @@ def status_of(task_id: str, meta: dict[str, Any], noted: dict[str, str]) -> Task
         return replace(status, result=result)
     if isinstance(result, BaseException):
         return replace(status, error=f"{type(result).__name__}: {result}")
-    return replace(status, progress=result if isinstance(result, dict) else None)
+    if status.state == "STARTED" or not isinstance(result, dict):
+        return status  # Celery's own note of who runs it is no progress
+    return replace(status, progress=result)
 
 
 def revoke(app: LanewayApp, task_id: str, *, terminate: bool = False) -> None:

@@ -114,6 +114,7 @@ class DurabilityBody(BaseModel):
     requested: Literal["memory", "replica", "fsync"]
     level: Literal["memory", "replica", "fsync"]
     replicas: int
+    reason: str | None = Field(description="Why it is less than requested.")
 
 
 class Accepted(BaseModel):

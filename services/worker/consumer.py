@@ -19,10 +19,12 @@ from laneway.observability.logs import get_logger
 from laneway.services.worker.burial import bury_entry, bury_message
 from laneway.services.worker.lane import STORE_ERRORS, TICK_S, Lane
 from laneway.services.worker.reception import has_arguments, is_task, keep_aside
+from laneway.tasks.broker.client import reaching
 from laneway.tasks.broker.inspection import inspect_broker
 from laneway.tasks.broker.leases import RENEWALS, renew
 from laneway.tasks.broker.rate_limit import SharedTokenBucket
 from laneway.tasks.broker.revocations import remembered
+from laneway.tasks.errors import BrokerUnavailable
 
 logger = get_logger(__name__)
 
@@ -46,6 +48,7 @@ class LaneConsumer(Consumer):
         state.maybe_shutdown()
         pulse.waiting_for_broker = True
         self.consuming(False)
+        self._tell_if_away()
         keep_aside(conn, self._bury_entry)
         connected = super().ensure_connected(conn)
         if self.restart_count > 0:
@@ -55,6 +58,13 @@ class LaneConsumer(Consumer):
         pulse.tick()
         pulse.waiting_for_broker = False
         return connected
+
+    def _tell_if_away(self) -> None:
+        try:
+            with reaching(self.app.settings.broker, "The worker waits for it."):
+                self.lane.client.ping()
+        except BrokerUnavailable as away:
+            logger.warning("waiting for Redis", cure=str(away))
 
     def _tell_findings(self) -> None:
         """Say once what makes this Redis unfit to hold work."""

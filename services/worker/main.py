@@ -3,12 +3,14 @@
 import os
 import platform
 import socket
+import warnings
 from collections.abc import Mapping
 
 import celery
 from billiard.util import get_logger as get_billiard_logger
 from celery import signals
 from celery.apps.worker import Worker
+from celery.platforms import SecurityWarning
 from celery.worker import state
 
 import laneway
@@ -135,6 +137,8 @@ def _worker(app: LanewayApp, lane: Lane) -> Worker:
     app.steps["consumer"].add(PulseStep)
     # Logging is set up already; a receiver of this signal keeps Celery from doing it anew.
     signals.setup_logging.connect(_keep_logging, weak=False)
+    # Its advice, --uid, is of Celery's own command line.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     # billiard keeps its lines to itself, and Python then prints them raw.
     get_billiard_logger().propagate = True
     worker = LaneWorker(

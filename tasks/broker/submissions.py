@@ -36,11 +36,15 @@ return {digest, id, state}
 
 @dataclass(frozen=True)
 class Durability:
-    """How safe an accepted message is. `level` is what was reached: memory, replica or fsync."""
+    """How safe an accepted message is. `level` is what was reached: memory, replica or fsync.
+
+    `reason` says why it is less than requested.
+    """
 
     requested: str = "memory"
     level: str = "memory"
     replicas: int = 0
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,9 +125,13 @@ def wait_until_safe(client: "redis.Redis", requested: str, wait_ms: int) -> Dura
         connection.incr(keys.durability_fence())
         if requested == "replica":
             replicas = int(connection.wait(1, wait_ms))
-            return Durability(requested, "replica" if replicas else "memory", replicas)
+            if not replicas:
+                return Durability(requested, reason=f"no replica had it within {wait_ms} ms")
+            return Durability(requested, "replica", replicas)
         try:
             local, replicas = connection.execute_command("WAITAOF", 1, 0, wait_ms)
-        except ResponseError:  # older than 7.2, or without an append-only file
-            return Durability(requested)
-        return Durability(requested, "fsync" if local else "memory", int(replicas))
+        except ResponseError as error:
+            return Durability(requested, reason=f"{error}; it takes Redis 7.2 with appendonly yes")
+        if not local:
+            return Durability(requested, reason=f"the disk had it not within {wait_ms} ms")
+        return Durability(requested, "fsync", int(replicas))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 from uuid import uuid4
 
@@ -38,6 +39,8 @@ def store_upload(
 ) -> StoredDocument:
     """Store an upload whole or not at all.
 
+    Its place is named after its content, so that the same file uploaded again is the same document.
+
     Args:
         settings: the store, and the size limit unless `limit_bytes` sets a lower one.
         user_id: the owner, as in the contract of documents.process.
@@ -51,15 +54,15 @@ def store_upload(
         StorageFull, StorageReadOnly, StorageError, StorageUnavailable: the store's answer.
     """
     limit_bytes = min(limit_bytes or settings.document_limit_bytes, settings.document_limit_bytes)
-    file_path = f"{documents_root(settings)}/{user_id}/{uuid4().hex}-{safe_name(filename)}"
-    check_payload(DocumentsProcess, {"file_path": file_path, "user_id": user_id})
+    folder = f"{documents_root(settings)}/{user_id}"
+    check_payload(DocumentsProcess, {"file_path": folder, "user_id": user_id})
     meter = _Meter(filename=safe_name(filename), limit_bytes=limit_bytes)
     parts = meter.measured(_parts(content))
-    with storage_errors(file_path):
-        if file_path.startswith("s3://"):
-            _store_object(settings, file_path, parts)
+    with storage_errors(folder):
+        if folder.startswith("s3://"):
+            file_path = _store_object(settings, folder, meter, parts)
         else:
-            _store_file(Path(file_path), parts)
+            file_path = _store_file(Path(folder), meter, parts)
     return StoredDocument(file_path, meter.size_bytes, meter.digest.hexdigest())
 
 
@@ -77,6 +80,11 @@ class _Meter:
         self.limit_bytes = limit_bytes
         self.size_bytes = 0
         self.digest = hashlib.sha256()
+
+    @property
+    def name(self) -> str:
+        """Where it belongs, once it was measured to its end."""
+        return f"{self.digest.hexdigest()[:32]}-{self.filename}"
 
     def measured(self, parts: Iterable[bytes]) -> Iterator[bytes]:
         for part in parts:
@@ -96,24 +104,34 @@ def _parts(content: Iterable[bytes] | BinaryIO) -> Iterable[bytes]:
     return iter(lambda: content.read(_PART_BYTES), b"")
 
 
-def _store_file(path: Path, parts: Iterable[bytes]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
+def _store_file(folder: Path, meter: _Meter, parts: Iterable[bytes]) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{uuid4().hex}.part"
     try:
         with partial.open("xb") as file:
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        return str(partial.replace(folder / meter.name))
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
 
 
-def _store_object(settings: Settings, file_path: str, parts: Iterable[bytes]) -> None:
+def _store_object(settings: Settings, folder: str, meter: _Meter, parts: Iterable[bytes]) -> str:
+    # An object cannot be renamed, and its name is known with its last byte.
+    with TemporaryFile() as spool:
+        spool.writelines(parts)
+        spool.seek(0)
+        file_path = f"{folder}/{meter.name}"
+        _put_object(settings, file_path, spool)
+    return file_path
+
+
+def _put_object(settings: Settings, file_path: str, content: BinaryIO) -> None:
     file = s3_filesystem(settings).open(file_path.removeprefix("s3://"), "wb", autocommit=False)
     try:
-        for part in parts:
+        for part in iter(lambda: content.read(_PART_BYTES), b""):
             file.write(part)
         file.close()
         file.commit()

@@ -90,7 +90,7 @@ def _view(gateway: Gateway, caller: Caller, task_id: str) -> TaskView:
             404,
             "unknown_task_id",
             "There is no task of this id. It may be misspelt, older than the time results are "
-            "kept, or sent by a producer that passed no door of Laneway and not have started.",
+            "kept, or waiting to be run for a producer other than this gateway and `laneway submit`.",
         )
     caller.require_queue(status.queue)
     return TaskView.of(status)
