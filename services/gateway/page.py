@@ -28,8 +28,21 @@ def render(document: dict[str, Any]) -> str:
         f"<h1>{escape(info['title'])} <small class=quiet>{escape(info['version'])}</small></h1>"
         f"<p>{escape(info.get('description', ''))}</p>"
         "<p>The whole of it, for tools: <a href='/openapi.json'>openapi.json</a></p>"
+        f"<h2>Tasks</h2><table>{''.join(_tasks(document))}</table>"
         f"{''.join(_endpoints(document))}<h2>Schemas</h2>{''.join(_schemas(document))}</html>"
     )
+
+
+def _tasks(document: dict[str, Any]) -> Iterator[str]:
+    """What may be submitted, and with which fields; those that may be left out stand in brackets."""
+    schemas = document["components"]["schemas"]
+    for name in schemas["Submit"]["discriminator"]["mapping"]:
+        payload = schemas.get(f"Payload.{name}", {})
+        required = payload.get("required", ())
+        fields = [f if f in required else f"[{f}]" for f in payload.get("properties", {})]
+        link = f"<a href='#Submit.{escape(name)}'><code>{escape(name)}</code></a>"
+        told = escape(", ".join(fields) or "as its function takes them")
+        yield f"<tr><td>{link}<td><code>{told}</code>"
 
 
 def _endpoints(document: dict[str, Any]) -> Iterator[str]:
@@ -49,7 +62,14 @@ def _endpoint(method: str, path: str, operation: dict[str, Any]) -> str:
         f"<p>{escape(operation.get('description', operation.get('summary', '')))}</p>"
         f"<table>{''.join(map(_parameter, operation.get('parameters', ())))}"
         f"{_body(operation)}</table>"
-        f"<p class=quiet>Answers {escape(', '.join(operation['responses']))}</p></section>"
+        f"<p class=quiet>Answers {escape(_answers(operation))}</p></section>"
+    )
+
+
+def _answers(operation: dict[str, Any]) -> str:
+    responses = operation["responses"].items()
+    return "; ".join(
+        f"{status} {answer['description'].rstrip('.')}" for status, answer in responses
     )
 
 

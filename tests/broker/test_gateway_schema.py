@@ -118,6 +118,13 @@ def test_the_document_is_valid_and_knows_every_task(api) -> None:
     )
 
 
+def test_the_page_tells_the_tasks_and_their_fields(api) -> None:
+    with calling(api) as client:
+        page = client.get("/").text
+    assert "<code>to, subject, body</code>" in page
+    assert "<code>file_path, user_id, [priority], [collection]</code>" in page
+
+
 def test_the_page_loads_nothing_from_elsewhere(api) -> None:
     with calling(api) as client:
         for path in ("/", "/docs"):
