@@ -25,7 +25,7 @@ from laneway.tasks.dispatch import known_tasks
 
 DESCRIPTION = (
     "Submit tasks to lanes, follow them, call them off; upload documents and search them. Send "
-    "`Authorization: Bearer TOKEN`. Every refusal is JSON of error, message and details."
+    "Authorization: Bearer TOKEN. Every refusal is JSON of error, message and details."
 )
 
 
@@ -55,7 +55,7 @@ def create_gateway(
         generate_unique_id_function=lambda route: route.name,
     )
     api.state.gateway = gateway
-    for part in (service, submit, tasks, queues, documents):
+    for part in (submit, tasks, queues, documents, service):
         api.include_router(part.routes())
     api.add_middleware(Guard, metrics=gateway.metrics)
     add_handlers(api)

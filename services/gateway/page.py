@@ -28,7 +28,7 @@ def render(document: dict[str, Any]) -> str:
         f"<h1>{escape(info['title'])} <small class=quiet>{escape(info['version'])}</small></h1>"
         f"<p>{escape(info.get('description', ''))}</p>"
         "<p>The whole of it, for tools: <a href='/openapi.json'>openapi.json</a></p>"
-        f"<h2>Tasks</h2><table>{''.join(_tasks(document))}</table>"
+        f"<h2>What can be submitted</h2><table>{''.join(_tasks(document))}</table>"
         f"{''.join(_endpoints(document))}<h2>Schemas</h2>{''.join(_schemas(document))}</html>"
     )
 
