@@ -7,7 +7,7 @@ DEMO_FLAGS := $(if $(filter 1 yes true,$(ONCE)),--once)
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 .PHONY: setup
 setup: $(VENV)/.installed ## Install everything into .venv (apt only for a missing venv module)

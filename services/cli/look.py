@@ -9,6 +9,7 @@ import typer
 from laneway.services.cli.output import AsJson, print_json, print_table
 
 HIDDEN = "(hidden)"
+SHOWN_CHARACTERS = 240
 COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
@@ -62,15 +63,23 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Find indexed text by meaning."""
+    from laneway.tasks.broker.client import without_password
     from laneway.tasks.rag.search import search as find
     from laneway.tasks.settings import current_settings
 
-    hits = find(current_settings(), query, collection=collection, user_id=user_id, limit=limit)
+    current = current_settings()
+    hits = find(current, query, collection=collection, user_id=user_id, limit=limit)
     if as_json:
         print_json(hits)
         return
-    rows = [(f"{hit.score:.3f}", hit.file_path, hit.ordinal, hit.text) for hit in hits]
-    print_table(f"{len(hits)} hits", ("score", "document", "chunk", "text"), rows)
+    rows = [(f"{hit.score:.3f}", hit.file_path, hit.ordinal, _cut(hit.text)) for hit in hits]
+    place = without_password(current.storage_url)
+    title = f"{len(hits)} hits in collection '{collection}' of {place}"
+    print_table(title, ("score", "document", "chunk", "text"), rows)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
 def doctor(as_json: AsJson = False) -> None:

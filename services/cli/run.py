@@ -63,19 +63,31 @@ def token(
     queue: Annotated[
         list[str] | None, typer.Option("--queue", "-q", help="A lane it may use.")
     ] = None,
-    verb: Annotated[list[str] | None, typer.Option("--verb", help="What it may do.")] = None,
+    verb: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--verb",
+            # Spelt out, since the gateway is not imported for a help text.
+            help="What it may do: submit, read, revoke, upload, search, ops. Default: submit and "
+            "read.",
+        ),
+    ] = None,
     user: Annotated[
         list[str] | None,
         typer.Option("--user", help="A user whose documents it may reach; everybody's if none."),
     ] = None,
 ) -> None:
-    """Make a bearer token for the gateway: the token, and the entry for its tokens file."""
+    """Make a bearer token for the gateway: its tokens file's entry on stdout, itself on stderr.
+
+    laneway token shop >> tokens.yaml
+    """
     from laneway.services.gateway.tokens import new_token
 
     secret, entry = new_token(
         name, queues=queue or ["*"], verbs=verb or ["submit", "read"], users=user or None
     )
-    typer.echo(f"Token (shown once): {secret}\nEntry for LANEWAY_GATEWAY_TOKENS_FILE:\n{entry}")
+    typer.echo(f"Token (shown once): {secret}", err=True)
+    typer.echo(entry, nl=False)
 
 
 def _warn_of_unknown_variables() -> None:

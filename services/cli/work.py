@@ -3,7 +3,7 @@
 import json
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from laneway.tasks.status import TaskStatus
 
 POLL_S = 0.2
+SILENCE_S = 10.0
+"""After which a task of which nothing is known deserves a hint."""
 
 
 def _complete_task(incomplete: str) -> list[str]:
@@ -34,6 +36,15 @@ TaskId = Annotated[str, typer.Argument(help="Id of a task, as submit printed it.
 Queue = Annotated[
     str | None, typer.Option("--queue", "-q", help="Lane.", autocompletion=_complete_queue)
 ]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        min=0,
+        metavar="SECONDS",
+        help="Wait no longer than this (with --wait); exit code 3.",
+    ),
+]
 
 
 def submit(
@@ -47,9 +58,11 @@ def submit(
         str | None, typer.Option(help="The same key within a day is the same task.")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show progress until it has ended.")] = False,
+    timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
-    """Queue a task; with --wait, exit code 1 if it did not succeed."""
+    """Queue a task; with --wait, exit code 1 if it did not succeed, 3 if time was up."""
+    _check_timeout(timeout, wait=wait)
     from laneway.tasks.app import get_app
     from laneway.tasks.dispatch import submit as dispatch
 
@@ -68,8 +81,10 @@ def submit(
         else:
             typer.echo(f"{submission.task_id} queued on {submission.queue}")
         return
-    outcome = _follow(get_app(), submission.task_id, quiet=as_json)
+    outcome = _follow(get_app(), submission.task_id, quiet=as_json, timeout_s=timeout)
     _print_status(outcome, as_json=as_json)
+    if not outcome.final:
+        _end_of_patience(outcome, timeout or 0)
     raise typer.Exit(0 if outcome.state == "SUCCESS" else 1)
 
 
@@ -84,8 +99,13 @@ def status(task_id: TaskId, as_json: AsJson = False) -> None:
 def result(
     task_id: TaskId,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False,
+    timeout: Timeout = None,
 ) -> None:
-    """Result of a task as JSON; exit code 1 if it failed or is not known, 2 if it has not ended."""
+    """Result of a task as JSON; exit code 1 if it failed or is not known, 2 if it has not ended.
+
+    Exit code 3 if it had not ended when the time of --timeout was up.
+    """
+    _check_timeout(timeout, wait=wait)
     from laneway.tasks.app import get_app
 
     outcome = _read(task_id)
@@ -93,7 +113,9 @@ def result(
         _say_unknown(task_id)
         raise typer.Exit(1)
     if wait:
-        outcome = _follow(get_app(), task_id, quiet=True)
+        outcome = _follow(get_app(), task_id, quiet=True, timeout_s=timeout)
+        if not outcome.final:
+            _end_of_patience(outcome, timeout or 0)
     if not outcome.final:
         typer.echo(f"{task_id} is {outcome.state}; it has no result yet (--wait waits).", err=True)
         raise typer.Exit(2)
@@ -108,15 +130,25 @@ def revoke(
     terminate: Annotated[bool, typer.Option(help="End it even if it runs.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Call a task off."""
+    """Call a task off; exit code 1 if it has ended already."""
     from laneway.tasks.app import get_app
     from laneway.tasks.status import revoke as call_off
 
-    call_off(get_app(), task_id, terminate=terminate)
+    before = _read(task_id)
+    if not before.final:
+        call_off(get_app(), task_id, terminate=terminate)
     if as_json:
-        print_json({"task_id": task_id, "revoked": True, "terminate": terminate})
-    else:
+        fields = {"revoked": not before.final, "terminate": terminate, "known": before.known}
+        print_json({"task_id": task_id, **fields, "state": before.state})
+    elif before.final:
+        typer.echo(f"{task_id} has ended ({before.state}); nothing was called off", err=True)
+    elif before.known:
         typer.echo(f"{task_id} is called off")
+    else:
+        typer.echo(
+            f"{task_id} is called off, should it still come: no task of this id is known here"
+        )
+    raise typer.Exit(1 if before.final else 0)
 
 
 def _payload(text: str) -> dict[str, Any]:
@@ -155,8 +187,34 @@ def _say_unknown(task_id: str) -> None:
     )
 
 
-def _follow(app: "LanewayApp", task_id: str, *, quiet: bool) -> "TaskStatus":
-    """Show state and progress until the task has ended."""
+def _check_timeout(timeout_s: float | None, *, wait: bool) -> None:
+    if timeout_s is not None and not wait:
+        raise typer.BadParameter("it bounds a wait: give --wait too.", param_hint="--timeout")
+
+
+def _end_of_patience(outcome: "TaskStatus", timeout_s: float) -> NoReturn:
+    typer.echo(
+        f"{outcome.task_id} is {outcome.state} after {timeout_s:g} s and goes on without being "
+        "watched; `laneway status` shows it.",
+        err=True,
+    )
+    raise typer.Exit(3)
+
+
+def _hint(app: "LanewayApp") -> str:
+    from laneway.tasks.broker.client import without_password
+
+    return (
+        f"No state of it is known after {SILENCE_S:.0f} s: it still waits in its lane (see `laneway "
+        "queues`), or its worker keeps results elsewhere than LANEWAY_RESULT_URL says here: "
+        f"{without_password(app.settings.results)}"
+    )
+
+
+def _follow(
+    app: "LanewayApp", task_id: str, *, quiet: bool, timeout_s: float | None = None
+) -> "TaskStatus":
+    """Show state and progress until the task has ended or time is up."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -170,7 +228,14 @@ def _follow(app: "LanewayApp", task_id: str, *, quiet: bool) -> "TaskStatus":
     )
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
         shown = bar.add_task("PENDING", total=None)
+        began_s, hinted = time.monotonic(), False
         while not (outcome := read_status(app, task_id)).final:
+            waited_s = time.monotonic() - began_s
+            if waited_s >= SILENCE_S and outcome.state == "PENDING" and not hinted:
+                hinted = True
+                bar.console.print(_hint(app), markup=False, soft_wrap=True)
+            if timeout_s is not None and waited_s >= timeout_s:
+                return outcome
             progress = outcome.progress or {}
             label = " ".join(filter(None, (outcome.state, str(progress.get("step") or ""))))
             bar.update(

@@ -1,25 +1,32 @@
 """The platform: its processes in the order they start, and in reverse the order they stop."""
 
 import sys
-import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Self, TextIO
 from urllib.error import URLError
 
 import redis
 
+from laneway.services.local.draining import drain
 from laneway.services.local.folder_lock import lock_folder
-from laneway.services.local.processes import ManagedProcess, StartFailed, answers, free_port
+from laneway.services.local.processes import (
+    ManagedProcess,
+    StartFailed,
+    answers,
+    free_port,
+    require_free,
+)
 from laneway.services.local.redis_server import redis_binary, redis_command
+from laneway.services.local.upkeep import Upkeep
 from laneway.tasks.queues import Catalogue
 
 START_LIMIT_S = 60.0
 DRAIN_MARGIN_S = 15.0
-RESTART_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,14 @@ class Ports:
     redis: int = 0
     gateway: int = 0
     smtp: int = 0
+
+    def by_option(self) -> dict[str, int]:
+        """Each under the name of its option."""
+        return {
+            "--redis-port": self.redis,
+            "--gateway-port": self.gateway,
+            "--smtp-port": self.smtp,
+        }
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,7 @@ class Addresses:
     lanes: dict[str, LaneAddress]
     pids: dict[str, int] = field(default_factory=dict)
     data: str = ""
+    storage: str = ""
     logs: str = ""
     mails: str = ""
 
@@ -63,19 +79,21 @@ class Platform:
     def __init__(self, folder: Path, catalogue: Catalogue, ports: Ports) -> None:
         self.folder = folder.resolve()
         self._catalogue = catalogue
+        self._given_ports = ports
         self._redis_port = ports.redis or free_port()
         self._gateway_port = ports.gateway or free_port()
         self._smtp_port = ports.smtp or free_port()
         self._health_ports = {name: free_port() for name in catalogue}
         self._processes: list[ManagedProcess] = []
         self._lock: TextIO | None = None
-        self._stopping = False
+        self._upkeep = Upkeep()
 
     def __enter__(self) -> Self:
         for name in ("redis", "storage", "mails", "logs"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._lock = lock_folder(self.folder)
         try:
+            require_free(self._given_ports.by_option())
             self._start_together([self._redis(), self._smtp()])
             self._start_together([*map(self._worker, self._catalogue), self._gateway()])
         except BaseException:
@@ -100,13 +118,14 @@ class Platform:
             for name, port in self._health_ports.items()
         }
         return Addresses(
-            broker=self._redis_url(0),
-            results=self._redis_url(1),
+            broker=self._redis_url,
+            results=self._redis_url,
             gateway=f"http://127.0.0.1:{self._gateway_port}",
             smtp=f"127.0.0.1:{self._smtp_port}",
             lanes=lanes,
             pids=pids,
             data=str(self.folder),
+            storage=self._storage_url,
             logs=str(self.folder / "logs"),
             mails=str(self.folder / "mails"),
         )
@@ -118,23 +137,30 @@ class Platform:
     def tend(self, report: Callable[[str], None]) -> None:
         """Start again what ended by itself, as a Deployment would."""
         for process in self._processes:
-            if process.ended() and not self._stopping:
-                code = process.wait_until_stopped()
-                report(f"{process.name} ended with {code}; it is started again")
-                time.sleep(RESTART_PAUSE_S)
-                process.start()
+            self._upkeep.tend(process, report)
 
-    def stop(self) -> dict[str, int]:
-        """Stop in reverse: doors first, then the workers drain, then what they need. Exit codes."""
-        self._stopping = True
-        codes: dict[str, int] = {}
-        for names in (("gateway",), ("worker-",), ("smtp",), ("redis",)):
-            group = [p for p in self._processes if p.name.startswith(names)]
-            for process in group:
-                process.ask_to_stop()
-            codes |= {process.name: process.wait_until_stopped() for process in group}
+    def stop(
+        self, hurry: Event | None = None, report: Callable[[str], None] = lambda _line: None
+    ) -> dict[str, int]:
+        """Stop in reverse: doors first, then the workers drain, then what they need.
+
+        Once `hurry` is set, the workers give back what still runs instead of finishing it.
+
+        Returns:
+            Exit codes by name.
+        """
+        codes = self._end("gateway")
+        workers = [p for p in self._processes if p.name.startswith("worker-")]
+        codes |= drain(workers, hurry or Event(), report)
+        codes |= self._end("smtp") | self._end("redis")
         self._processes.clear()
         return codes
+
+    def _end(self, name: str) -> dict[str, int]:
+        group = [process for process in self._processes if process.name == name]
+        for process in group:
+            process.ask_to_stop()
+        return {process.name: process.wait_until_stopped() for process in group}
 
     def _leave(self) -> None:
         self.stop()
@@ -195,17 +221,23 @@ class Platform:
 
     def _environment(self) -> dict[str, str]:
         return {
-            "LANEWAY_BROKER_URL": self._redis_url(0),
-            "LANEWAY_RESULT_URL": self._redis_url(1),
-            "LANEWAY_STORAGE_URL": (self.folder / "storage").as_uri(),
+            "LANEWAY_BROKER_URL": self._redis_url,
+            "LANEWAY_RESULT_URL": self._redis_url,
+            "LANEWAY_STORAGE_URL": self._storage_url,
             "LANEWAY_GATEWAY_BIND": f"127.0.0.1:{self._gateway_port}",
             "LANEWAY_SMTP_HOST": "127.0.0.1",
             "LANEWAY_SMTP_PORT": str(self._smtp_port),
             "LANEWAY_SMTP_SECURITY": "none",
         }
 
-    def _redis_url(self, database: int) -> str:
-        return f"redis://127.0.0.1:{self._redis_port}/{database}"
+    @property
+    def _redis_url(self) -> str:
+        """Of the broker and of the results: one to copy."""
+        return f"redis://127.0.0.1:{self._redis_port}/0"
+
+    @property
+    def _storage_url(self) -> str:
+        return (self.folder / "storage").as_uri()
 
     def _redis_is_ready(self) -> bool:
         with redis.Redis(port=self._redis_port, socket_timeout=1) as client:

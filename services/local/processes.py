@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -67,12 +68,18 @@ class ManagedProcess:
         deadline_s = time.monotonic() + limit_s
         while not self.ready():
             if self.ended():
-                raise StartFailed(f"{self.name} ended while starting.\n{self._last_words()}")
+                raise StartFailed(f"{self.name} ended while starting.\n{self.last_words()}")
             if time.monotonic() > deadline_s:
                 raise StartFailed(
-                    f"{self.name} is not ready after {limit_s:.0f} s.\n{self._last_words()}"
+                    f"{self.name} is not ready after {limit_s:.0f} s.\n{self.last_words()}"
                 )
             time.sleep(READY_POLL_S)
+        if self.ended():  # another's answer was taken for its own
+            raise StartFailed(f"{self.name} ended while starting.\n{self.last_words()}")
+
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self.process is not None and self.process.poll() is None
 
     def ended(self) -> bool:
         """Whether it has ended."""
@@ -80,20 +87,28 @@ class ManagedProcess:
 
     def ask_to_stop(self) -> None:
         """SIGTERM; harmless when it has ended."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        self._signal(signal.SIGTERM)
 
-    def wait_until_stopped(self) -> int:
+    def ask_to_give_back(self) -> None:
+        """SIGQUIT, which makes a worker give back what it runs; harmless when it has ended."""
+        self._signal(signal.SIGQUIT)
+
+    def wait_until_stopped(self, limit_s: float | None = None) -> int:
         """Its exit code; what does not end within its limit is killed with its whole session."""
         if self.process is None:
             return 0
         try:
-            return self.process.wait(self.stop_limit_s)
+            return self.process.wait(self.stop_limit_s if limit_s is None else limit_s)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             return self.process.wait()
 
-    def _last_words(self) -> str:
+    def _signal(self, number: signal.Signals) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def last_words(self) -> str:
+        """The end of its log."""
         lines = self.log_file.read_text(errors="replace").splitlines()[-15:]
         return "\n".join([f"The end of {self.log_file}:", *lines])
 
@@ -103,6 +118,28 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def require_free(ports: Mapping[str, int]) -> None:
+    """Make sure that every given port, by the option that gave it, can be listened on; 0 can.
+
+    Raises:
+        StartFailed: one cannot; names the option and the port.
+    """
+    with ExitStack() as probes:
+        for option, port in ports.items():
+            probe = probes.enter_context(socket.socket())
+            # As servers do: what a past one has left in TIME_WAIT is no obstacle.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                probe.listen()
+            except OSError as error:
+                raise StartFailed(
+                    f"{option} {port}: 127.0.0.1:{port} cannot be listened on ({error.strerror}). "
+                    f"End what listens there, choose another port, or leave {option} out for a "
+                    "free one."
+                ) from None
 
 
 def answers(port: int) -> bool:

@@ -9,8 +9,10 @@ another worker to run from the start.
 
 import os
 import signal
+import time
 from contextlib import suppress
-from threading import Event, Thread
+from queue import Empty, SimpleQueue
+from threading import Thread
 from types import FrameType
 from typing import Any
 
@@ -35,31 +37,28 @@ class Drain:
     def __init__(self, lane: Lane, worker: Worker) -> None:
         self._lane = lane
         self._worker = worker
-        self._begun = Event()
-        self._at_once = Event()
+        # Its put may interrupt itself, which an Event's set may not: one signal can come upon another.
+        self._signals: SimpleQueue[int] = SimpleQueue()
+        self._begun = False
 
     def install(self) -> None:
         """Take over the signals. Call it from the main thread."""
         # A signal may come while any lock of this process is held: its handler sets flags, and
         # the thread does what logs and counts.
         Thread(target=self._drain, name="drain", daemon=True).start()
-        signal.signal(signal.SIGTERM, self._on_stop)
-        signal.signal(signal.SIGINT, self._on_stop)
-        signal.signal(signal.SIGQUIT, self._on_quit)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, self._on_signal)
 
-    def _on_stop(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        del frame
         self._lane.pulse.draining = True
-        if not self._lane.pulse.consuming and not self._begun.is_set():
+        if not self._lane.pulse.consuming and not self._begun:
             state.should_stop = os.EX_OK  # no event loop turns yet, or none without Redis
-        self._begun.set()
-
-    def _on_quit(self, number: int, frame: FrameType | None) -> None:
-        self._at_once.set()
-        self._on_stop(number, frame)
+        self._begun = True
+        self._signals.put(number)
 
     def _drain(self) -> None:
-        self._begun.wait()
+        first = self._signals.get()
         lane = self._lane
         lane.metrics.draining.set(1, queue=lane.name)
         running, limit_s = len(state.active_requests), lane.queue.drain_limit_s
@@ -70,19 +69,28 @@ class Drain:
             limit_s=limit_s,
         )
         self._worker.hub.call_soon(self._worker.consumer.stop_taking)
-        self._at_once.wait(limit_s)
+        if first != signal.SIGQUIT:
+            self._wait_for_quit(limit_s)
         self._end()
+
+    def _wait_for_quit(self, limit_s: float) -> None:
+        """Until SIGQUIT, or the lane's time is over."""
+        deadline_s = time.monotonic() + limit_s
+        with suppress(Empty):
+            while (
+                self._signals.get(timeout=max(0.0, deadline_s - time.monotonic())) != signal.SIGQUIT
+            ):
+                continue
 
     def _end(self) -> None:
         """Give back what runs until the process is gone."""
         told: set[str] = set()
-        waiting = Event()
         for _ in range(int(LAST_WORDS_S / KILL_AGAIN_S)):
             # The event loop changes the set meanwhile: what is missed now is met next time.
             with suppress(RuntimeError):
                 for request in tuple(state.active_requests):
                     self._give_back(request, told)
-            waiting.wait(KILL_AGAIN_S)
+            time.sleep(KILL_AGAIN_S)
         state.should_stop = os.EX_OK
 
     def _give_back(self, request: Any, told: set[str]) -> None:

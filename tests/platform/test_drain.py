@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,12 @@ def age_claims(client):
         name = keys.unacked_index(client.lane)
         for tag, claimed_at_s in redis.zrange(name, 0, -1, withscores=True):
             redis.zadd(name, {tag: claimed_at_s - 3600})
+
+
+def test_signals_on_top_of_each_other_end_the_worker_all_the_same(redis_server, tmp_path):
+    with running_worker("notifications", tmp_path, redis_server.url) as worker:
+        for number in (signal.SIGTERM, signal.SIGQUIT) * 50:
+            with suppress(ProcessLookupError):
+                worker.process.send_signal(number)
+        assert worker.wait_until_ended() == 0
+        assert worker.lines("draining: no more messages are taken")

@@ -44,8 +44,7 @@ class Up:
         self.where: dict[str, Any] = json.loads(line)
         self.environment |= {
             "LANEWAY_BROKER_URL": self.where["broker"],
-            "LANEWAY_RESULT_URL": self.where["results"],
-            "LANEWAY_STORAGE_URL": (folder / "storage").as_uri(),
+            "LANEWAY_STORAGE_URL": self.where["storage"],
         }
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -83,7 +82,8 @@ def alive(pid: int) -> bool:
 
 
 def test_up_tells_every_address_and_pid_on_one_line(up: Up) -> None:
-    assert {"broker", "results", "gateway", "smtp", "lanes"} <= up.where.keys()
+    assert {"broker", "results", "gateway", "smtp", "lanes", "storage"} <= up.where.keys()
+    assert up.where["results"] == up.where["broker"]
     assert set(up.where["lanes"]) == {"high-priority", "documents", "notifications"}
     for lane, address in up.where["lanes"].items():
         assert alive(address["pid"])
@@ -309,6 +309,25 @@ def test_up_stops_cleanly_and_what_was_queued_runs_next_time(up: Up, folder: Pat
         assert json.loads(again.run("result", task_id, "--wait").stdout) == 2
     finally:
         assert again.stop() == 0
+
+
+def test_a_second_signal_gives_back_what_runs_and_still_ends_cleanly(tmp_path: Path) -> None:
+    platform = Up(tmp_path)
+    payload = '{"seconds": 300}'
+    submitted = platform.run("submit", "lane.sleep", "-q", "high-priority", "-k", payload, "--json")
+    task_id = json.loads(submitted.stdout)["task_id"]
+
+    def started() -> bool:
+        return '"STARTED"' in platform.run("status", task_id, "--json").stdout
+
+    wait_for(started, "the task to start")
+    assert platform.process.stderr is not None
+    platform.process.terminate()
+    for line in platform.process.stderr:
+        if "Waiting for worker-high-priority" in line:
+            assert "Ctrl-C again" in line
+            break
+    assert platform.stop() == 0
 
 
 def test_ctrl_c_ends_the_demonstration_early_and_cleanly(tmp_path: Path) -> None:

@@ -41,6 +41,27 @@ def test_a_cell_may_bring_its_own_colour(capsys):
     assert "ok" in capsys.readouterr().out
 
 
+def test_a_table_for_a_pipe_is_not_squeezed_into_80_columns(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS")
+    print_table("Queues", ("queue", "tasks"), [("documents", "word " * 30)])
+    assert "word " * 30 in capsys.readouterr().out
+
+
+def test_short_columns_are_not_folded_in_favour_of_long_ones(capsys):
+    columns = ("queue", "concurrency", "limit_s", "tasks")
+    print_table("Queues", columns, [("documents", 12, 3600, "word " * 100)])
+    shown = capsys.readouterr().out
+    assert all(column in shown for column in columns)
+
+
+def test_on_a_narrow_terminal_short_columns_do_not_crowd_out_the_long_one(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    columns = ("queue", "ready", "in_flight", "dead", "concurrency", "pool", "limit_s", "tasks")
+    print_table("Queues", columns, [("high-priority", 0, 0, 0, 2, "prefork", 60, "x" * 40)])
+    assert capsys.readouterr().out.count("x") >= 40
+
+
 def test_brackets_in_a_step_do_not_break_the_progress_bar(monkeypatch):
     shown = io.StringIO()
     outcomes = iter(
