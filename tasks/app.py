@@ -214,6 +214,8 @@ def fit_limits(app: LanewayApp, lane: str, queue: Queue) -> None:
         CatalogueError: names the task, both values and the cure.
     """
     for name, task in app.tasks.items():
+        if queue.tasks is None and not runs_on(app, name, queue):
+            continue  # a lane for every task that fits is no claim on one that does not
         hard_s = task.time_limit or queue.time_limit
         soft_s = task.soft_time_limit
         if queue.admits(name) and not name.startswith(CELERYS_OWN):
@@ -221,6 +223,13 @@ def fit_limits(app: LanewayApp, lane: str, queue: Queue) -> None:
         if soft_s is None and queue.soft_time_limit < hard_s:
             soft_s = queue.soft_time_limit
         task.time_limit, task.soft_time_limit = hard_s, soft_s
+
+
+def runs_on(app: LanewayApp, task: str, queue: Queue) -> bool:
+    """Whether a queue runs a task: its `tasks` name it or, where it has none, the limits fit."""
+    if queue.tasks is not None or task not in app.tasks:
+        return queue.admits(task)
+    return queue.admits(task) and (app.tasks[task].time_limit or 0) <= queue.time_limit
 
 
 def _refuse_limits(

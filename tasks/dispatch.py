@@ -15,7 +15,7 @@ import redis
 from kombu.exceptions import OperationalError
 from pydantic import BaseModel
 
-from laneway.tasks.app import LanewayApp, get_app, load_team_modules
+from laneway.tasks.app import LanewayApp, get_app, load_team_modules, runs_on
 from laneway.tasks.base import bind_payload
 from laneway.tasks.broker.backlog import check_room
 from laneway.tasks.broker.client import broker_client, reaching
@@ -150,8 +150,8 @@ def check_request(app: LanewayApp, request: TaskRequest) -> str:
     """
     check_known(app, request.task)
     queue = request.queue or app.queue_of(request.task, request.kwargs)
-    if not app.catalogue[queue].admits(request.task):
-        admitting = [name for name, entry in app.catalogue.items() if entry.admits(request.task)]
+    if not runs_on(app, request.task, app.catalogue[queue]):
+        admitting = [n for n, entry in app.catalogue.items() if runs_on(app, request.task, entry)]
         raise TaskNotAdmitted(
             f"Queue {queue!r} does not run {request.task}. Queues that do: "
             f"{', '.join(admitting) or 'none'}. Name one of them, or add the task to "

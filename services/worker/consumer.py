@@ -19,6 +19,7 @@ from laneway.observability.logs import get_logger
 from laneway.services.worker.burial import bury_entry, bury_message
 from laneway.services.worker.lane import STORE_ERRORS, TICK_S, Lane
 from laneway.services.worker.reception import has_arguments, is_task, keep_aside
+from laneway.tasks.app import CELERYS_OWN, runs_on
 from laneway.tasks.broker.client import reaching
 from laneway.tasks.broker.inspection import inspect_broker
 from laneway.tasks.broker.leases import RENEWALS, renew
@@ -141,7 +142,7 @@ class LaneConsumer(Consumer):
         """Learn what runs here, and what was called off while nobody listened."""
         super().update_strategies()
         for name in list(self.strategies):
-            if not name.startswith("celery.") and not self.lane.queue.admits(name):
+            if not name.startswith(CELERYS_OWN) and not runs_on(self.app, name, self.lane.queue):
                 del self.strategies[name]
         state.revoked.update(remembered(self.lane.client))
 
