@@ -31,13 +31,11 @@ def app(tmp_path) -> LanewayApp:
     app.task(name="reports.long", time_limit=1800)(nothing)
     app.task(name="reports.short", time_limit=10)(nothing)
     app.task(name="reports.plain")(nothing)
-    app.task(name="reports.odd", time_limit=10, soft_time_limit=20)(nothing)
     app.finalize()
     return app
 
 
 def test_a_long_task_of_one_lane_does_not_keep_another_from_starting(app) -> None:
-    del app.tasks["reports.odd"]
     fit_limits(app, "anything", app.catalogue["anything"])
     assert not runs_on(app, "reports.long", app.catalogue["anything"])
     assert runs_on(app, "reports.short", app.catalogue["anything"])
@@ -49,7 +47,6 @@ def test_a_lane_that_names_a_task_longer_than_itself_does_not_start(app) -> None
 
 
 def test_a_task_without_limits_takes_the_lanes_and_a_shorter_one_keeps_its_own(app) -> None:
-    del app.tasks["reports.odd"]
     fit_limits(app, "reports", app.catalogue["reports"])
     limits = {
         name: (app.tasks[name].soft_time_limit, app.tasks[name].time_limit)
@@ -63,6 +60,7 @@ def test_a_task_without_limits_takes_the_lanes_and_a_shorter_one_keeps_its_own(a
 
 
 def test_a_task_whose_soft_limit_comes_after_its_hard_one_is_refused(app) -> None:
+    app.task(name="reports.odd", time_limit=10, soft_time_limit=20)(nothing)
     with pytest.raises(CatalogueError, match=r"reports.odd: soft_time_limit of 20 s"):
         fit_limits(app, "reports", app.catalogue["reports"])
 
