@@ -15,7 +15,7 @@ import redis
 from kombu.exceptions import OperationalError
 from pydantic import BaseModel
 
-from laneway.tasks.app import LanewayApp, get_app, load_team_modules, runs_on
+from laneway.tasks.app import CELERYS_OWN, LanewayApp, get_app, load_team_modules, runs_on
 from laneway.tasks.base import bind_payload
 from laneway.tasks.broker.backlog import check_room
 from laneway.tasks.broker.client import broker_client, reaching
@@ -187,7 +187,7 @@ def _find_tasks(app: LanewayApp) -> dict[str, type[BaseModel] | None]:
     }
     if app.settings.task_modules:
         load_team_modules(app)
-        own = {name for name in app.tasks if not name.startswith("celery.")}
+        own = {name for name in app.tasks if not name.startswith(CELERYS_OWN)}
         known |= {name: getattr(app.tasks[name], "contract", None) for name in own}
     return known
 

@@ -1,19 +1,18 @@
 """Running the gateway as a process."""
 
 import asyncio
-import platform
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import celery
 import uvicorn
 
 import laneway
 from laneway.observability.logs import get_logger, setup_logging
 from laneway.observability.metrics import Metrics
 from laneway.observability.tracing import start_tracing
+from laneway.services.build import tell_build
 from laneway.services.gateway.access import split_bind
 from laneway.services.gateway.app import create_gateway
 from laneway.services.publishing import observe_publishing
@@ -43,11 +42,7 @@ def run(settings: Settings) -> int:
     app = create_app(settings, load_catalogue(settings.queues_file))
     use_app(app)
     metrics = Metrics(tasks=known_tasks(app))
-    metrics.build_info(
-        version=laneway.__version__,
-        celery=celery.__version__,
-        python=platform.python_version(),
-    )
+    tell_build(metrics)
     attributes = {"service.version": laneway.__version__}
     tracing = start_tracing(
         settings.otlp_endpoint, "laneway-gateway", attributes, metrics.span_dropped

@@ -1,12 +1,10 @@
 """The worker of one lane: everything it is made of, put together."""
 
 import os
-import platform
 import socket
 import warnings
 from collections.abc import Mapping
 
-import celery
 from billiard.util import get_logger as get_billiard_logger
 from celery import signals
 from celery.apps.worker import Worker
@@ -20,6 +18,7 @@ from laneway.observability.health import HealthBindError, HealthServer
 from laneway.observability.logs import get_logger, setup_logging
 from laneway.observability.metrics import Metrics
 from laneway.observability.tracing import Tracing, start_tracing
+from laneway.services.build import tell_build
 from laneway.services.publishing import observe_publishing
 from laneway.services.worker.child import Child
 from laneway.services.worker.consumer import LaneConsumer, PulseStep
@@ -99,11 +98,7 @@ def _metrics(app: LanewayApp, name: str) -> Metrics:
     tasks = [task for task in app.tasks if not task.startswith(CELERYS_OWN) and admits(task)]
     metrics = Metrics()
     metrics.precreate(name, tasks)
-    metrics.build_info(
-        version=laneway.__version__,
-        celery=celery.__version__,
-        python=platform.python_version(),
-    )
+    tell_build(metrics)
     metrics.consuming.set(0, queue=name)
     metrics.draining.set(0, queue=name)
     return metrics

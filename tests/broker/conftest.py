@@ -1,4 +1,4 @@
-"""An S3 server for the tests that keep their store there."""
+"""What tests with a Redis of their own share: an S3 server, and a gateway with its client."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from broker.s3_server import S3Server
+from gateway_harness import calling, make_api
+from redis_server import RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +18,23 @@ def s3_server(
     binary = request.config.getoption("--s3-server")
     with S3Server(tmp_path_factory.mktemp("s3"), Path(binary) if binary else None) as running:
         yield running
+
+
+@pytest.fixture
+def api(redis_server: RedisServer):
+    """The gateway; a file whose tests want other settings has its own."""
+    return make_api(redis_server.url)
+
+
+@pytest.fixture
+def client(api):
+    """Calls the gateway."""
+    with calling(api) as client:
+        yield client
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer):
+    """Looks into the gateway's Redis."""
+    with redis_server.client() as client:
+        yield client

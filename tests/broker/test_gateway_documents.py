@@ -37,18 +37,6 @@ def api(redis_server: RedisServer, store):
     return make_api(redis_server.url, storage_url=url, document_limit_bytes=LIMIT_BYTES)
 
 
-@pytest.fixture
-def client(api):
-    with calling(api) as client:
-        yield client
-
-
-@pytest.fixture
-def redis(redis_server: RedisServer):
-    with redis_server.client() as client:
-        yield client
-
-
 def files_below(store: Path) -> list[Path]:
     return [path for path in store.rglob("*") if path.is_file()]
 

@@ -10,30 +10,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from gateway_harness import MAIL, calling, make_api
 from laneway.observability.spans import Tracer
-from redis_server import RedisServer
 
 pytestmark = pytest.mark.broker
 
 SEND = {"task": "notifications.send_email", "kwargs": MAIL}
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 INDEX = {"task": "rag.index_collection", "kwargs": {"collection": "c"}}
-
-
-@pytest.fixture
-def api(redis_server: RedisServer):
-    return make_api(redis_server.url)
-
-
-@pytest.fixture
-def client(api):
-    with calling(api) as client:
-        yield client
-
-
-@pytest.fixture
-def redis(redis_server: RedisServer):
-    with redis_server.client() as client:
-        yield client
 
 
 def post(client, body, path="/v1/queues/notifications/tasks", **headers):

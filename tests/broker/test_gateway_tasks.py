@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from gateway_harness import MAIL, calling, make_api, serving
+from gateway_harness import MAIL, serving
 from laneway.services.gateway import events
 from laneway.services.gateway.events import EventStreams
 from laneway.tasks.broker.dead_letters import DeadLetter, bury
@@ -27,26 +27,9 @@ SEND = {"task": "notifications.send_email", "kwargs": MAIL}
 
 
 @pytest.fixture
-def api(redis_server: RedisServer):
-    return make_api(redis_server.url)
-
-
-@pytest.fixture
-def client(api):
-    with calling(api) as client:
-        yield client
-
-
-@pytest.fixture
 def server(api):
     with serving(api) as url:
         yield url
-
-
-@pytest.fixture
-def redis(redis_server: RedisServer):
-    with redis_server.client() as client:
-        yield client
 
 
 def submit(url_or_client) -> str:
