@@ -105,6 +105,10 @@ class Attempt:
         self._soft_timeout = True
         self._span.event("soft_time_limit")
 
+    def withdraw(self) -> None:
+        """It was taken back before anything of it ran: it never was."""
+        self._attempts.table.leave(self._flight)
+
     def finish(
         self,
         outcome: Outcome,

@@ -13,6 +13,7 @@ BACKLOG_METRICS = (
     catalogue.QUEUE_DEPTH,
     catalogue.QUEUE_OLDEST_AGE,
     catalogue.QUEUE_UNACKED,
+    catalogue.QUEUE_DELAYED,
     catalogue.DEAD_LETTERS,
 )
 
@@ -24,6 +25,7 @@ class LaneBacklog:
     depth: int
     unacked: int
     dead_letters: int
+    delayed: int = 0
     oldest_age_s: float | None = None
 
 
@@ -70,6 +72,7 @@ class CachedBacklog:
         for queue, lane in answer.lanes.items():
             yield Reading(catalogue.QUEUE_DEPTH, lane.depth, (queue,))
             yield Reading(catalogue.QUEUE_UNACKED, lane.unacked, (queue,))
+            yield Reading(catalogue.QUEUE_DELAYED, lane.delayed, (queue,))
             yield Reading(catalogue.DEAD_LETTERS, lane.dead_letters, (queue,))
             if lane.oldest_age_s is not None:
                 yield Reading(catalogue.QUEUE_OLDEST_AGE, lane.oldest_age_s, (queue,))

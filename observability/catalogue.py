@@ -166,6 +166,24 @@ QUEUE_OLDEST_AGE = Metric(
 QUEUE_UNACKED = Metric(
     "laneway_queue_unacked", "gauge", "Messages taken and not yet acknowledged.", ("queue",)
 )
+QUEUE_DELAYED = Metric(
+    "laneway_queue_delayed",
+    "gauge",
+    "Messages that wait for their time: an ETA, a retry's delay or a rate limit.",
+    ("queue",),
+)
+LATE_ENDS = Metric(
+    "laneway_late_ends_total",
+    "counter",
+    "Tasks whose end changed nothing, as their worker's lease had run out before.",
+    ("queue",),
+)
+RECOVERED = Metric(
+    "laneway_recovered_total",
+    "counter",
+    "Messages given back to the lane because the worker that held them was gone.",
+    ("queue",),
+)
 DEAD_LETTERS = Metric("laneway_dead_letters", "gauge", "Dead letters kept.", ("queue",))
 DEAD_LETTERED = Metric(
     "laneway_dead_lettered_total", "counter", "Messages made dead letters.", ("queue", "reason")

@@ -53,6 +53,8 @@ class Metrics:
         self.draining = self._gauge(catalogue.DRAINING)
         self.shutdown_tasks = self._counter(catalogue.SHUTDOWN_TASKS)
         self.broker_reconnects = self._counter(catalogue.BROKER_RECONNECTS)
+        self.late_ends = self._counter(catalogue.LATE_ENDS)
+        self.recovered = self._counter(catalogue.RECOVERED)
         self.dead_lettered = self._counter(catalogue.DEAD_LETTERED)
 
         self.telemetry_dropped = self._counter(catalogue.TELEMETRY_DROPPED)

@@ -13,7 +13,14 @@ from celery.result import AsyncResult
 from kombu import Queue as KombuQueue
 
 from laneway.tasks.broker.keys import FIRST_PUBLISHED_AT, PUBLISHED_AT
-from laneway.tasks.broker.transport import consumer_options, producer_options, tls_options
+from laneway.tasks.broker.link import LaneLink
+from laneway.tasks.broker.options import (
+    consumer_options,
+    make_link,
+    producer_options,
+    tls_options,
+    transport_of,
+)
 from laneway.tasks.builtin import BUILTIN_TASKS, home_queue
 from laneway.tasks.errors import CatalogueError, ConfigurationError, UnknownQueue
 from laneway.tasks.queues import Catalogue, Queue, cached_catalogue
@@ -21,9 +28,6 @@ from laneway.tasks.settings import Settings, current_settings
 
 CELERYS_OWN = "celery."
 """Prefix of the tasks that Celery brings for its canvas; every lane runs them."""
-
-DELAYED_LIMIT = 10_000
-"""Delayed messages that one worker holds in its memory, some 9 kB each."""
 
 RESULT_TRIES = 300
 
@@ -47,6 +51,8 @@ class LanewayApp(celery.Celery):
     catalogue: Catalogue
     lane: str | None = None
     """The lane it serves, if it is a worker's."""
+    link: LaneLink
+    """A worker's link to its lane."""
 
     in_use: ClassVar["LanewayApp | None"] = None
     """The one that tasks are bound to in this process."""
@@ -151,14 +157,13 @@ def prepare_worker(app: LanewayApp, lane: str) -> None:
             limits exceed the lane's.
     """
     queue = app.catalogue[lane]
-    app.lane = lane
+    app.lane, app.link = lane, make_link(app.settings, lane, queue)
     app.conf.update(
-        broker_transport_options=consumer_options(app.settings, lane, queue),
+        broker_transport_options=consumer_options(app.settings, lane, queue, app.link),
         worker_concurrency=queue.concurrency,
         worker_pool=queue.pool,
         worker_prefetch_multiplier=1,
-        worker_disable_prefetch=True,
-        worker_eta_task_limit=DELAYED_LIMIT,
+        worker_disable_prefetch=app.settings.transport == "kombu",
         **_patient_results(),
     )
     load_tasks(app, queue)
@@ -277,6 +282,7 @@ def route(catalogue: Catalogue, task: str, payload: Mapping[str, Any] | None = N
 def _common(settings: Settings) -> dict[str, Any]:
     return {
         "broker_url": settings.broker,
+        "broker_transport": transport_of(settings),
         "broker_use_ssl": tls_options(settings, settings.broker),
         "broker_connection_timeout": settings.broker_timeout_s,
         # A worker outlives any outage of Redis; readiness says that it waits.

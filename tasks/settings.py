@@ -21,14 +21,13 @@ from pydantic_settings import (
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
-from yaml import YAMLError
 
 from laneway.tasks.errors import SettingsError
+from laneway.tasks.settings_files import ENV_PREFIX, SettingsFiles, file_sources
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-ENV_PREFIX = "LANEWAY_"
 LISTED = "`laneway settings` lists every setting and where its value comes from."
 
 _ALIKE = 0.75
@@ -36,15 +35,6 @@ _ALIKE = 0.75
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """Comma-separated in the environment, a list in YAML."""
-
-
-class SettingsFiles(BaseSettings):
-    """Where further settings are read from; itself read from the environment alone."""
-
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True)
-
-    config_file: Path | None = None
-    secrets_dir: Path | None = None
 
 
 class Settings(BaseSettings):
@@ -87,6 +77,19 @@ class Settings(BaseSettings):
         gt=0,
         le=1,
         description="Share of Redis's maxmemory above which new tasks are refused.",
+    )
+    transport: Literal["laneway", "kombu"] = Field(
+        "laneway",
+        description="kombu: take messages by Celery's own Redis transport, which may lose some, to "
+        "tell a fault of Laneway's from Celery's.",
+    )
+    pool: Literal["laneway", "celery"] = Field(
+        "laneway", description="celery: run tasks in Celery's own pools, to tell faults apart."
+    )
+    message_limit_bytes: int = Field(
+        16 * 2**20,
+        ge=1_024,
+        description="Largest message a worker takes; larger ones become dead letters unread.",
     )
     queues_file: Path | None = Field(
         None, description="The queue catalogue (YAML); the packaged one if not given."
@@ -263,7 +266,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         del dotenv_settings, file_secret_settings
-        return (init_settings, env_settings, *_file_sources(settings_cls))
+        return (init_settings, env_settings, *file_sources(settings_cls))
 
 
 def _server(url: str) -> tuple[str | None, int]:
@@ -279,34 +282,6 @@ def _with_credentials(url: str, username: str | None, password: SecretStr | None
     place = parts.netloc.rpartition("@")[2]
     netloc = f"{user}:{quote(password.get_secret_value(), safe='')}@{place}"
     return urlunsplit(parts._replace(netloc=netloc))
-
-
-def _file_sources(settings_cls: type[BaseSettings]) -> list[PydanticBaseSettingsSource]:
-    files = SettingsFiles()
-    sources: list[PydanticBaseSettingsSource] = []
-    if files.secrets_dir is not None:
-        if not files.secrets_dir.is_dir():
-            raise SettingsError(
-                f"LANEWAY_SECRETS_DIR: {files.secrets_dir} is no folder. "
-                "Mount the Secret there, or unset the variable."
-            )
-        sources.append(
-            SecretsSettingsSource(settings_cls, secrets_dir=files.secrets_dir, env_prefix="")
-        )
-    if files.config_file is not None:
-        if not files.config_file.is_file():
-            raise SettingsError(
-                f"LANEWAY_CONFIG_FILE: {files.config_file} is no file. "
-                "Put it there, or unset the variable."
-            )
-        try:
-            sources.append(YamlConfigSettingsSource(settings_cls, yaml_file=files.config_file))
-        except (YAMLError, ValueError, TypeError) as error:
-            raise SettingsError(
-                f"LANEWAY_CONFIG_FILE: {files.config_file} is no YAML map of settings ({error}). "
-                "Write one setting a line, such as `broker_url: redis://redis:6379/0`."
-            ) from None
-    return sources
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -345,7 +320,7 @@ def current_settings() -> Settings:
 def setting_sources() -> dict[str, str]:
     """Where each setting's value comes from: environment, file PATH, or default."""
     origin = dict.fromkeys(Settings.model_fields, "default")
-    for source in reversed([EnvSettingsSource(Settings), *_file_sources(Settings)]):
+    for source in reversed([EnvSettingsSource(Settings), *file_sources(Settings)]):
         origin.update({name: _place(source, name) for name in source()})
     return origin
 

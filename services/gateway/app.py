@@ -79,7 +79,10 @@ def _gateway(app: LanewayApp, metrics: Metrics, tracer: Tracer | None) -> Gatewa
 
 def _backlogs(app: LanewayApp) -> Mapping[str, LaneBacklog]:
     found = read_backlogs(broker_client(app.settings), app.catalogue)
-    return {lane: LaneBacklog(one.ready, one.in_flight, one.dead) for lane, one in found.items()}
+    return {
+        lane: LaneBacklog(one.ready, one.in_flight, one.dead, one.delayed)
+        for lane, one in found.items()
+    }
 
 
 @asynccontextmanager

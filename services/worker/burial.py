@@ -1,12 +1,11 @@
-"""Keeping a message that cannot run."""
+"""Making a dead letter of a message that cannot run, and telling so."""
 
-import time
+from dataclasses import dataclass
 from typing import Any
 
 from laneway.observability.logs import get_logger
 from laneway.observability.outcomes import Outcome
 from laneway.services.worker.lane import Lane
-from laneway.tasks.broker.dead_letters import DeadLetter, bury
 
 logger = get_logger(__name__)
 
@@ -14,74 +13,45 @@ NO_TASK = "__none__"
 """For what names no task."""
 
 
-def bury_message(
-    lane: Lane,
-    message: Any,
-    reason: str,
-    *,
-    worker: str,
-    deliveries: int = 1,
-    attempted: bool = False,
-) -> None:
-    """Put a kombu message among its lane's dead letters, and say so.
+@dataclass(frozen=True)
+class Burial:
+    """Why a message becomes a dead letter. `kind` is one of a few words, `reason` says more."""
 
-    Args:
-        lane: whose message it is.
-        message: as kombu gave it.
-        reason: why it cannot run; a short label for it may stand last, in brackets.
-        worker: name of the worker that says so.
-        deliveries: how often it was tried.
-        attempted: whether its attempt is counted elsewhere; else it counts as rejected.
-    """
-    headers = message.headers if isinstance(message.headers, dict) else {}
-    letter = DeadLetter(
-        reason=reason,
-        task_id=_name(headers.get("id")),
-        task=_name(headers.get("task")),
-        worker=worker,
-        deliveries=deliveries,
-        died_at_s=time.time(),
-        message={
-            "headers": message.headers,
-            "properties": message.properties,
-            "content_type": message.content_type,
-            "content_encoding": message.content_encoding,
-            "body": _text(message.body),
-        },
-    )
-    _keep(lane, letter, attempted=attempted)
+    kind: str
+    reason: str
+    task_id: str | None = None
+    task: str | None = None
+    attempted: bool = False
+    """Whether its attempt is counted elsewhere; else it counts as rejected."""
 
 
-def bury_entry(lane: Lane, entry: str, reason: str, *, worker: str) -> None:
-    """Put what lay on the lane and is no message among its dead letters and count it."""
-    letter = DeadLetter(reason, None, None, worker, 1, time.time(), {"entry": entry})
-    _keep(lane, letter, attempted=False)
+def bury(lane: Lane, claim: str, burial: Burial) -> None:
+    """Make a claim's message a dead letter of its lane, count it and log it."""
+    lane.link.settle("bury", claim, f"{burial.kind}\n{burial.reason}")
+    tell(lane, burial)
 
 
-def _keep(lane: Lane, letter: DeadLetter, *, attempted: bool) -> None:
-    bury(lane.client, lane.name, letter, lane.queue.dead_letter_retention)
-    lane.metrics.dead_lettered.inc(queue=lane.name, reason=_kind(letter.reason))
+def tell(lane: Lane, burial: Burial) -> None:
+    """Count and log a dead letter."""
+    lane.metrics.dead_lettered.inc(queue=lane.name, reason=burial.kind)
     logger.warning(
         "dead letter",
         queue=lane.name,
-        task_id=letter.task_id,
-        task=letter.task,
-        reason=letter.reason,
-        deliveries=letter.deliveries,
+        task_id=burial.task_id,
+        task=burial.task,
+        kind=burial.kind,
+        reason=burial.reason,
     )
-    if not attempted:
-        task = letter.task or NO_TASK
-        lane.attempts.count_without_request(lane.name, task, Outcome.REJECTED, letter.task_id)
+    if not burial.attempted:
+        task = burial.task or NO_TASK
+        lane.attempts.count_without_request(lane.name, task, Outcome.REJECTED, burial.task_id)
+
+
+def named(headers: Any, kind: str, reason: str | None = None) -> Burial:
+    """A burial that names task and id, as far as the headers do."""
+    found = headers if isinstance(headers, dict) else {}
+    return Burial(kind, reason or kind, _name(found.get("id")), _name(found.get("task")))
 
 
 def _name(value: Any) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _text(body: Any) -> Any:
-    return body.decode(errors="backslashreplace") if isinstance(body, bytes) else body
-
-
-def _kind(reason: str) -> str:
-    """A label of few values out of a reason with details."""
-    return reason.rpartition("(")[2].rstrip(")")

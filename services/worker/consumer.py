@@ -1,14 +1,13 @@
-"""The consumer: keeps what cannot run, shares rate limits, and tells how it is doing."""
+"""The consumer: takes what the lane's link claims, keeps what cannot run, tells how it is doing."""
 
 import os
 from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar
 
 import redis
-from celery import bootsteps
+from celery import bootsteps, signals
 from celery.app.task import Context
-from celery.exceptions import InvalidTaskError
+from celery.exceptions import InvalidTaskError, NotRegistered
 from celery.utils.time import rate
 from celery.worker import state
 from celery.worker.consumer import Consumer
@@ -16,14 +15,21 @@ from celery.worker.consumer.tasks import Tasks
 from kombu.exceptions import ContentDisallowed
 
 from laneway.observability.logs import get_logger
-from laneway.services.worker.burial import bury_entry, bury_message
+from laneway.services.worker.burial import bury, named
 from laneway.services.worker.lane import STORE_ERRORS, TICK_S, Lane
-from laneway.services.worker.reception import has_arguments, is_task, keep_aside
+from laneway.services.worker.reception import (
+    FARTHEST_S,
+    Malformed,
+    due_ms,
+    has_arguments,
+    is_task,
+    read_envelope,
+)
 from laneway.tasks.app import CELERYS_OWN, runs_on
 from laneway.tasks.broker.client import reaching
 from laneway.tasks.broker.inspection import inspect_broker
-from laneway.tasks.broker.leases import RENEWALS, renew
-from laneway.tasks.broker.rate_limit import SharedTokenBucket
+from laneway.tasks.broker.ledger import Claim
+from laneway.tasks.broker.rate_limit import take_turn
 from laneway.tasks.broker.revocations import remembered
 from laneway.tasks.errors import BrokerUnavailable
 
@@ -33,6 +39,8 @@ DRAIN_POLL_S = 0.1
 MALFORMED = "malformed envelope"
 NO_ARGUMENTS = "the body is not [args, kwargs, embed]: publish the task with a Celery client"
 UNFIT_BROKER = "this Redis is not fit to hold work"
+ASK_AGAIN_MS = 1_000
+"""How long a rate-limited message waits when Redis could not be asked for its turn."""
 
 
 class LaneConsumer(Consumer):
@@ -40,6 +48,10 @@ class LaneConsumer(Consumer):
 
     lane: ClassVar[Lane]
     _inspected = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._rates: dict[str, float] = {}
+        super().__init__(*args, **kwargs)
 
     def ensure_connected(self, conn: Any) -> Any:
         """Wait for Redis as long as it takes, and say so meanwhile."""
@@ -50,7 +62,6 @@ class LaneConsumer(Consumer):
         pulse.waiting_for_broker = True
         self.consuming(False)
         self._tell_if_away()
-        keep_aside(conn, self._bury_entry)
         connected = super().ensure_connected(conn)
         if self.restart_count > 0:
             self.lane.metrics.broker_reconnects.inc()
@@ -80,16 +91,57 @@ class LaneConsumer(Consumer):
             tell = logger.error if finding.level == "error" else logger.warning
             tell(UNFIT_BROKER, check=finding.check, found=finding.found, cure=finding.cure)
 
-    def renew_leases(self) -> None:
-        """Keep what this worker holds, running or waiting, from being given to another."""
-        consumer = self.task_consumer
-        if consumer is None:
-            return
-        tags = list(consumer.channel.qos._delivered)  # noqa: SLF001 - kombu shows it nowhere else
+    def on_ready(self) -> None:
+        """Everything is up: the link may deliver."""
+        super().on_ready()
+        if self.app.settings.transport == "laneway":
+            self.lane.link.attach(self.hub, self.deliver, self.room)
+
+    def on_close(self) -> None:
+        """What Celery drops here, since it could not be acknowledged, is held by the link."""
+
+    def room(self) -> int:
+        """How many more messages may be claimed."""
+        queue = self.lane.queue
+        return queue.concurrency + queue.prefetch - len(state.reserved_requests)
+
+    def deliver(self, claim: Claim) -> None:
+        """Take a claimed message: park it until it is due, bury what is none, start the rest."""
+        envelope: dict[str, Any] = {}
         try:
-            renew(self.lane.client, self.lane.name, tags)
-        except redis.exceptions.RedisError as error:
-            logger.warning("leases were not renewed", error_type=type(error).__name__)
+            envelope = read_envelope(claim, self.lane.name)
+            if not self._waits(claim, envelope):
+                self.connection.transport._deliver(envelope, self.lane.name)  # noqa: SLF001
+        except Exception as error:
+            # Whatever a message holds, it may cost no more than itself.
+            known = isinstance(error, Malformed)
+            if not known:
+                logger.exception("a message broke its reception", error_type=type(error).__name__)
+            reason = str(error) if known else type(error).__name__
+            if claim.id in self.lane.link.ledger.held:
+                bury(self.lane, claim.id, named(envelope.get("headers"), MALFORMED, reason))
+
+    def _waits(self, claim: Claim, envelope: dict[str, Any]) -> bool:
+        """Whether the message is not due yet: then it waits in Redis, and holds no slot."""
+        link, due = self.lane.link, due_ms(envelope)
+        if due is not None and due > link.redis_ms + FARTHEST_S * 1000:
+            raise Malformed("eta is more than ten years away")
+        if due is not None and due > link.redis_ms:
+            link.settle("park", claim.id, str(due))
+            return True
+        task = envelope["headers"].get("task")
+        per_s = self._rates.get(task) if isinstance(task, str) else None
+        if per_s is None:
+            return False
+        try:
+            turn_ms = take_turn(self.lane.client, task, per_s, claim.turn_ms)
+        except redis.exceptions.RedisError:
+            link.settle("park", claim.id, str(link.redis_ms + ASK_AGAIN_MS))
+            return True
+        if turn_ms is not None:
+            self.lane.metrics.rate_limited.inc(queue=self.lane.name, task=task)
+            link.settle("turn", claim.id, str(turn_ms))
+        return turn_ms is not None
 
     def consuming(self, now: bool) -> None:
         """Note whether messages are taken."""
@@ -105,21 +157,16 @@ class LaneConsumer(Consumer):
         if self.task_consumer is None:
             return  # Redis is away: `ensure_connected` ends the worker
         self.consuming(False)
-        # A message that Redis sends in answer to the last request has no taker now, and goes back.
-        self.task_consumer.cancel()
+        self.lane.link.stop_claiming()
         for request in self._waiting():
-            request.reject(requeue=True)
-            state.task_ready(request)
+            request.give_back()
         self.timer.call_repeatedly(DRAIN_POLL_S, self._stop_when_done)
 
     def _waiting(self) -> list[Any]:
-        """Requests that no process has been given: prefetched, delayed, or over a rate limit."""
+        """Requests that no process has been given: prefetched, or due any moment."""
         held = [r for r in state.reserved_requests if r.attempt is None]
         if self.controller.semaphore:
             self.controller.semaphore.clear()
-        for bucket in filter(None, self.task_buckets.values()):
-            held += [request for request, _ in bucket.contents]
-            bucket.clear_pending()
         for request in tuple(state.scheduled_requests):
             self.timer.cancel(request._eta_timer_entry)  # noqa: SLF001 - kept nowhere else
             held.append(request)
@@ -129,14 +176,13 @@ class LaneConsumer(Consumer):
         if not state.reserved_requests:
             state.should_stop = os.EX_OK
 
-    def bucket_for_task(self, type: Any) -> SharedTokenBucket | None:  # noqa: A002 - Celery's name
-        """A rate limit that holds across every worker of this Redis."""
+    def bucket_for_task(self, type: Any) -> None:  # noqa: A002 - Celery's name
+        """Celery's buckets hold for one worker alone; ours is asked before a message is taken."""
         per_s = rate(getattr(type, "rate_limit", None))
-        if not per_s:
-            return None
-        limited = self.lane.metrics.rate_limited
-        count = partial(limited.inc, queue=self.lane.name, task=type.name)
-        return SharedTokenBucket(self.lane.client, type.name, per_s, on_wait=count)
+        if per_s:
+            self._rates[type.name] = per_s
+        else:
+            self._rates.pop(type.name, None)
 
     def update_strategies(self) -> None:
         """Learn what runs here, and what was called off while nobody listened."""
@@ -162,26 +208,30 @@ class LaneConsumer(Consumer):
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """Not a Celery message at all."""
+        del body
         self._bury(message, MALFORMED)
-        super().on_unknown_message(body, message)
+        signals.task_rejected.send(sender=self, message=message, exc=None)
 
     def on_unknown_task(self, body: Any, message: Any, exc: Any) -> None:
         """A task nobody defined, or one that this lane does not admit."""
+        del body
         self._bury(message, "unknown task")
-        super().on_unknown_task(body, message, exc)
+        task_id, name = message.headers.get("id"), message.headers.get("task")
+        self._fail(message, NotRegistered(name))
+        signals.task_unknown.send(sender=self, message=message, exc=exc, name=name, id=task_id)
 
     def on_invalid_task(self, body: Any, message: Any, exc: Any) -> None:
         """An envelope whose fields make no sense, or of a content type that is refused."""
+        del body
         refused = isinstance(exc, ContentDisallowed)
         self._bury(message, "refused content type" if refused else "invalid task")
         self._fail(message, exc)
-        super().on_invalid_task(body, message, exc)
+        signals.task_rejected.send(sender=self, message=message, exc=exc)
 
     def on_decode_error(self, message: Any, exc: Any) -> None:
         """A body that cannot be decoded."""
         self._bury(message, "undecodable body")
         self._fail(message, exc)
-        super().on_decode_error(message, exc)
 
     def _fail(self, message: Any, error: Exception) -> None:
         """Let who waits for the result know: Celery leaves it pending."""
@@ -195,11 +245,12 @@ class LaneConsumer(Consumer):
                 "a failure was not stored", task_id=task_id, error_type=type(away).__name__
             )
 
-    def _bury(self, message: Any, reason: str) -> None:
-        bury_message(self.lane, message, reason, worker=self.hostname)
-
-    def _bury_entry(self, entry: str) -> None:
-        bury_entry(self.lane, entry, MALFORMED, worker=self.hostname)
+    def _bury(self, message: Any, kind: str) -> None:
+        if self.app.settings.transport == "kombu":
+            message.reject_log_error(logger, self.connection_errors)  # as Celery does: it is gone
+            return
+        message.channel.qos.forget(message.delivery_tag)
+        bury(self.lane, message.delivery_tag, named(message.headers, kind))
 
 
 class PulseStep(bootsteps.StartStopStep):
@@ -213,7 +264,6 @@ class PulseStep(bootsteps.StartStopStep):
         pulse.tick()
         c.consuming(True)
         c.timer.call_repeatedly(TICK_S, pulse.tick)
-        c.timer.call_repeatedly(c.lane.queue.lease_seconds / RENEWALS, c.renew_leases)
 
     def stop(self, c: LaneConsumer) -> None:
         """The connection is gone, or the worker stops."""

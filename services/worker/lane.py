@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from laneway.observability.attempts import Attempts
 from laneway.observability.metrics import Metrics
+from laneway.tasks.broker.link import LaneLink
 from laneway.tasks.queues import Queue
 
 LOOP_SILENCE_LIMIT_S = 60.0
@@ -62,6 +63,7 @@ class Lane:
     name: str
     queue: Queue
     client: "redis.Redis"
+    link: LaneLink
     attempts: Attempts
     metrics: Metrics
     pulse: Pulse = field(default_factory=Pulse)

@@ -24,6 +24,7 @@ from laneway.services.worker.child import Child
 from laneway.services.worker.consumer import LaneConsumer, PulseStep
 from laneway.services.worker.drain import Drain
 from laneway.services.worker.lane import Lane
+from laneway.services.worker.listener import LaneListener
 from laneway.services.worker.pool import ProcessPool, ThreadPool, watch_exits
 from laneway.services.worker.request import ObservedRequest
 from laneway.tasks.app import CELERYS_OWN, LanewayApp, create_app, prepare_worker
@@ -59,6 +60,7 @@ def run(settings: Settings, queue: str) -> int:
     try:
         worker.start()
     finally:
+        lane.link.leave()
         health.close()
         tracing.shutdown()
     exit_code = int(worker.exitcode or 0)
@@ -110,16 +112,19 @@ def _lane(app: LanewayApp, name: str, metrics: Metrics, tracing: Tracing) -> Lan
     def backlog() -> Mapping[str, LaneBacklog]:
         found = read_backlogs(client, [name])[name]
         age_s = read_oldest_ages_s(client, [name]).get(name)
-        return {name: LaneBacklog(found.ready, found.in_flight, found.dead, age_s)}
+        return {name: LaneBacklog(found.ready, found.in_flight, found.dead, found.delayed, age_s)}
 
     metrics.watch_backlog(backlog)
-    return Lane(
+    lane = Lane(
         name=name,
         queue=app.catalogue[name],
         client=client,
+        link=app.link,
         attempts=Attempts(metrics, tracing.tracer, get_logger("laneway.attempts").bind()),
         metrics=metrics,
     )
+    app.link.listener = LaneListener(app, lane)
+    return lane
 
 
 def _worker(app: LanewayApp, lane: Lane) -> Worker:

@@ -4,49 +4,64 @@ Anybody who reaches Redis may push anything onto a lane. Both libraries take the
 granted: what breaks it would end the worker, and be lost with it.
 """
 
-from collections.abc import Callable
+import json
+import math
+from datetime import UTC, datetime
 from typing import Any
 
-from kombu.transport.redis import Channel
-from kombu.utils.json import loads
-
-Keep = Callable[[str], None]
+from laneway.tasks.broker.ledger import Claim
 
 UNDECODABLE = object()
 
-
-def keep_aside(connection: Any, keep: Keep) -> None:
-    """Let `connection`, a kombu one, hand to `keep` what it takes off a list and is no message."""
-    if connection.transport.Channel is Channel:
-        connection.transport.Channel = type(
-            "LaneChannel", (_LaneChannel,), {"keep": staticmethod(keep)}
-        )
+FARTHEST_S = 10 * 366 * 86_400
+"""A message due later than in ten years is a mistake, and would be held for ever."""
 
 
-class _LaneChannel(Channel):
-    keep: Keep
+class Malformed(Exception):
+    """What lay on the lane is no message."""
 
-    def _get_client(self) -> Any:
-        channel = self
 
-        class Client(super()._get_client()):  # type: ignore[misc]
-            def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
-                answer = super().parse_response(connection, command_name, **options)
-                if command_name != "BRPOP" or not answer or channel.can_read(answer[1]):
-                    return answer
-                channel.keep(_text(answer[1]))
-                return None  # as if nothing had come
+def read_envelope(claim: Claim, lane: str) -> dict[str, Any]:
+    """The envelope of a claimed message, as kombu wants it; its delivery tag is the claim's id.
 
-        return Client
+    Raises:
+        Malformed: it is none; says why.
+    """
+    try:
+        envelope = json.loads(claim.message)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(type(error).__name__) from None
+    if not isinstance(envelope, dict):
+        raise Malformed("no JSON object")
+    for part in ("headers", "properties"):
+        if not isinstance(envelope.get(part), dict):
+            raise Malformed(f"no {part}")
+    properties = envelope["properties"]
+    place = properties.setdefault("delivery_info", {})
+    if not isinstance(place, dict):
+        raise Malformed("no delivery_info")
+    place.setdefault("exchange", "")
+    place.setdefault("routing_key", lane)
+    if claim.deliveries > 1:
+        place["redelivered"] = True
+    properties["delivery_tag"] = claim.id
+    return envelope
 
-    def can_read(self, entry: bytes | str) -> bool:
-        """Whether kombu can make a message of a list's entry, and give it back."""
-        try:
-            message = self.Message(loads(_text(entry)), channel=self)
-            place = message.delivery_info
-            return isinstance(message.headers, dict) and {"exchange", "routing_key"} <= place.keys()
-        except (AttributeError, KeyError, TypeError, ValueError):
-            return False
+
+def due_ms(envelope: dict[str, Any]) -> int | None:
+    """When a message is due, milliseconds since the epoch; None for at once.
+
+    Raises:
+        Malformed: it says something that is no time.
+    """
+    eta = envelope["headers"].get("eta")
+    if eta is None:
+        return None
+    try:
+        due = datetime.fromisoformat(eta)
+        return math.ceil(due.replace(tzinfo=due.tzinfo or UTC).timestamp() * 1000)
+    except (ValueError, TypeError, OverflowError):
+        raise Malformed("eta is no time") from None
 
 
 def is_task(message: Any) -> bool:
@@ -77,7 +92,3 @@ def _decoded(message: Any) -> Any:
         return message.payload
     except Exception:  # noqa: BLE001 - whatever a decoder raises
         return UNDECODABLE
-
-
-def _text(entry: bytes | str) -> str:
-    return entry if isinstance(entry, str) else entry.decode(errors="backslashreplace")

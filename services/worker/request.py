@@ -37,9 +37,9 @@ from laneway.observability.attempts import Attempt
 from laneway.observability.headers import ENQUEUED_AT, FIRST_ENQUEUED_AT, read_time_s
 from laneway.observability.logs import get_logger
 from laneway.observability.outcomes import Outcome
-from laneway.services.worker.burial import bury_message
+from laneway.services.worker.burial import Burial, bury
 from laneway.services.worker.lane import STORE_ERRORS, Lane
-from laneway.tasks.broker.dead_letters import count_lost_delivery
+from laneway.tasks.broker.ledger import Verb
 
 logger = get_logger(__name__)
 
@@ -55,6 +55,9 @@ class ObservedRequest(Request):
 
     lane: ClassVar[Lane]
     attempt: Attempt | None = None
+    _back: Verb = "tail"
+    """Where a message goes that comes back; a task that asks for it waits behind the others."""
+
     time_limits: tuple[float | None, float | None]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -89,11 +92,43 @@ class ObservedRequest(Request):
             self.lane.metrics.shutdown_tasks.inc(queue=self.lane.name, fate=fate)
 
     def give_back(self) -> None:
-        """Return the message to its lane although a thread runs it: the process is to end."""
-        if not self.acknowledged:
+        """Return the message to the head of its lane: what runs is run anew, what waits only waits.
+
+        Of what nothing ran yet, no attempt is told.
+        """
+        if self.acknowledged:
+            return
+        if self.time_start is not None:
             self.end_attempt(Outcome.SHUTDOWN_REQUEUED)
-            self.reject(requeue=True)
-            state.task_ready(self)
+        elif self.attempt is not None:
+            self.attempt.withdraw()
+        self._return("head")
+        state.task_ready(self)
+
+    def _return(self, verb: Verb) -> None:
+        """End the claim in another way than Celery knows; as far as Celery is told, a reject."""
+        self._back = verb
+        self.reject(requeue=True)
+
+    def reject(self, requeue: bool = False) -> None:
+        """Celery's own; a message that comes back does so where it belongs."""
+        if requeue and not self.acknowledged and self._tag in self.lane.link.ledger.held:
+            self._message.channel.qos.forget(self._tag)
+            self.lane.link.settle(self._back, self._tag)
+            self.acknowledged = True
+            self.send_event("task-rejected", requeue=requeue)
+            return
+        super().reject(requeue)
+
+    @property
+    def _tag(self) -> str:
+        return str(self._message.delivery_tag)
+
+    @property
+    def deliveries(self) -> int:
+        """How often the message was delivered, this time included; 1 on kombu's own transport."""
+        claim = self.lane.link.ledger.held.get(self._tag)
+        return claim.deliveries if claim else 1
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """A child took the task up."""
@@ -165,22 +200,23 @@ class ObservedRequest(Request):
 
     def _ends_deliveries(self, exc_info: Any) -> bool:
         """Whether this loss was one too many: then the message is a dead letter, and failed."""
-        requeued = self.task.acks_late and self.task.reject_on_worker_lost
-        if not requeued or self.lane.pulse.draining:
+        if not (self.task.acks_late and self.task.reject_on_worker_lost):
             return False
-        lane = self.lane
-        kept_s = lane.queue.dead_letter_retention.seconds
-        lost = count_lost_delivery(lane.client, lane.name, self.id, kept_s)
-        if lost < lane.queue.max_deliveries:
+        if self.lane.pulse.draining:
+            self._back = "head"
             return False
-        reason = f"its process was lost {lost} times (maxDeliveries)"
+        self._back = "again"
+        deliveries = self.deliveries
+        if deliveries < self.lane.queue.max_deliveries:
+            return False
+        reason = f"its process was lost, delivery {deliveries} of {deliveries} (maxDeliveries)"
         state.task_ready(self)
-        bury_message(
-            lane, self._message, reason, worker=self._hostname, deliveries=lost, attempted=True
-        )
+        self._message.channel.qos.forget(self._tag)
+        burial = Burial("delivery limit", reason, self.id, self.name, attempted=True)
+        bury(self.lane, self._tag, burial)
+        self.acknowledged = True
         self.end_attempt(Outcome.WORKER_LOST, _unwrapped(exc_info.exception), final=True)
         self._fail_for_good(WorkerLostError(f"Gave up: {reason}. {KEPT}"), exc_info)
-        self.acknowledge()
         return True
 
     def _fail_for_good(self, error: Exception, exc_info: Any) -> None:

@@ -20,7 +20,13 @@ class Backlog:
 
     ready: int
     in_flight: int
+    delayed: int
     dead: int
+
+    @property
+    def waiting(self) -> int:
+        """All that is yet to be done."""
+        return self.ready + self.in_flight + self.delayed
 
 
 def read_backlogs(client: "redis.Redis", lanes: Iterable[str]) -> dict[str, Backlog]:
@@ -28,15 +34,19 @@ def read_backlogs(client: "redis.Redis", lanes: Iterable[str]) -> dict[str, Back
     names = list(lanes)
     with client.pipeline(transaction=False) as pipe:
         for lane in names:
-            for name in keys.ready_lists(lane):
+            for name in (*keys.ready_lists(lane), keys.intake(lane)):
                 pipe.llen(name)
-            pipe.hlen(keys.unacked(lane))
+            pipe.hlen(keys.claims(lane))
+            pipe.hlen(keys.stock_unacked(lane))
+            pipe.zcard(keys.delayed(lane))
             pipe.zcard(keys.dead_letters(lane))
         counts = pipe.execute()
-    width = len(keys.PRIORITY_STEPS) + 2
+    width = len(keys.PRIORITY_STEPS) + 5
     rows = (counts[start : start + width] for start in range(0, len(counts), width))
     return {
-        lane: Backlog(ready=sum(row[:-2]), in_flight=row[-2], dead=row[-1])
+        lane: Backlog(
+            ready=sum(row[:-4]), in_flight=row[-4] + row[-3], delayed=row[-2], dead=row[-1]
+        )
         for lane, row in zip(names, rows, strict=True)
     }
 
@@ -65,7 +75,7 @@ def read_oldest_ages_s(client: "redis.Redis", lanes: Iterable[str]) -> dict[str,
 def _published_at_s(entry: str) -> float | None:
     try:
         return float(json.loads(entry)["headers"][PUBLISHED_AT])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
@@ -73,12 +83,11 @@ def check_room(client: "redis.Redis", lane: str, queue: Queue, watermark: float)
     """Refuse what the lane or Redis has no room for, while workers drain on.
 
     Raises:
-        LaneFull: the lane holds `maxLength` messages or more, those that workers hold included:
-            delayed ones wait with a worker.
+        LaneFull: the lane holds `maxLength` messages or more, those that workers hold and those
+            that wait for their time included.
         BrokerFull: Redis uses more than `watermark` of its maxmemory.
     """
-    backlog = read_backlogs(client, [lane])[lane]
-    held = backlog.ready + backlog.in_flight
+    held = read_backlogs(client, [lane])[lane].waiting
     if held >= queue.max_length:
         raise LaneFull(
             f"Queue {lane!r} holds {held} messages; its maxLength is {queue.max_length}. Retry "

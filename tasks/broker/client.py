@@ -16,11 +16,14 @@ from laneway.tasks.errors import BrokerUnavailable
 from laneway.tasks.settings import Settings
 
 
-def connect(url: str, timeout_s: float, ca_file: Path | None = None) -> "redis.Redis":
+def connect(
+    url: str, timeout_s: float, ca_file: Path | None = None, **options: Any
+) -> "redis.Redis":
     """A client whose every wait is bounded by `timeout_s`; answers are text."""
     # A closed pooled connection deserves a second try; a slow answer does not.
     once_more = Retry(NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,))
-    return redis.Redis.from_url(url, retry=once_more, **_options(url, timeout_s, ca_file))
+    options = {"retry": once_more, **_options(url, timeout_s, ca_file), **options}
+    return redis.Redis.from_url(url, **options)
 
 
 def connect_async(url: str, timeout_s: float, ca_file: Path | None = None) -> "redis.asyncio.Redis":
@@ -46,6 +49,13 @@ def _options(url: str, timeout_s: float, ca_file: Path | None) -> dict[str, Any]
 def broker_client(settings: Settings) -> "redis.Redis":
     """This process's client of the broker. Safe across threads and forks."""
     return connect(settings.broker, settings.broker_timeout_s, settings.broker_ca_file)
+
+
+def link_client(settings: Settings) -> "redis.Redis":
+    """A client whose pool a worker's link takes its connections from: one try, plain bytes."""
+    never = Retry(NoBackoff(), 0)
+    timeout_s, ca_file = settings.broker_timeout_s, settings.broker_ca_file
+    return connect(settings.broker, timeout_s, ca_file, retry=never, decode_responses=False)
 
 
 @lru_cache(maxsize=4)

@@ -20,29 +20,49 @@ def ready_lists(lane: str) -> list[str]:
     return [lane, *lists]
 
 
-def unacked(lane: str) -> str:
-    """Hash: delivery tag -> message that a worker holds."""
+def intake(lane: str) -> str:
+    """List: messages between a waiting worker's wake-up and its claim, a moment later."""
+    return f"laneway:{{{lane}}}:intake"
+
+
+def claims(lane: str) -> str:
+    """Hash: claim id (`worker/number`) -> record of the message that the worker holds."""
+    return f"laneway:{{{lane}}}:claims"
+
+
+def leases(lane: str) -> str:
+    """Sorted set: worker by the time its lease runs out, milliseconds of Redis's clock."""
+    return f"laneway:{{{lane}}}:leases"
+
+
+def epochs(lane: str) -> str:
+    """Hash: worker -> number of its present connection; what an older one sends is refused."""
+    return f"laneway:{{{lane}}}:epochs"
+
+
+def delayed(lane: str) -> str:
+    """Sorted set: record of a message that waits for its time, by that time in milliseconds."""
+    return f"laneway:{{{lane}}}:delayed"
+
+
+def stock_unacked(lane: str) -> str:
+    """Hash: what workers on kombu's own transport hold of a lane; two keys more begin with it."""
     return f"laneway:{{{lane}}}:unacked"
 
 
-def unacked_index(lane: str) -> str:
-    """Sorted set: delivery tag by time of delivery."""
-    return f"laneway:{{{lane}}}:unacked_index"
-
-
-def unacked_mutex(lane: str) -> str:
-    """Lock of the sweep that restores messages of dead workers."""
-    return f"laneway:{{{lane}}}:unacked_mutex"
-
-
 def dead_letters(lane: str) -> str:
-    """Sorted set: dead-letter record by time of death."""
+    """Sorted set: dead-letter id by time of death, milliseconds."""
     return f"laneway:{{{lane}}}:dead"
 
 
-def lost_deliveries(lane: str, task_id: str) -> str:
-    """Counter: deliveries of one message that ended with its pool process lost."""
-    return f"laneway:{{{lane}}}:lost:{task_id}"
+def dead_records(lane: str) -> str:
+    """Hash: dead-letter id -> its record."""
+    return f"laneway:{{{lane}}}:dead-records"
+
+
+def dead_log(lane: str) -> str:
+    """List: what was done to dead letters, by whom and why; the newest first."""
+    return f"laneway:{{{lane}}}:dead-log"
 
 
 def rate_limit(task: str) -> str:

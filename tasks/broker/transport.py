@@ -1,57 +1,240 @@
-"""kombu's options: bounded waits for every socket, and keys of its own for every lane.
+"""The kombu transport that loses nothing: `laneway+redis://`, wire-compatible with stock kombu.
 
-Stock kombu keeps what all workers of a database hold under one key, so that the shortest
-visibility time-out of any lane wins. Here a worker consumes one lane and says so in its keys.
+It keeps kombu's Redis transport for publishing and for broadcasts (remote control), and replaces how
+messages are taken: a `LaneLink` claims them in Redis in one step instead of popping them into a
+socket, renews what it holds, and survives the loss of its connections. A message with an ETA is
+parked in Redis at publish.
 """
 
+import json
+import os
+import socket
+import time
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
+from uuid import uuid4
+
+from kombu.asynchronous import Hub
+from kombu.transport import redis as kombu_redis
+from kombu.utils.json import dumps
 
 from laneway.tasks.broker import keys
-from laneway.tasks.queues import Queue
-from laneway.tasks.settings import Settings
+from laneway.tasks.broker.commands import MOST_AT_ONCE, HoldOptions
+from laneway.tasks.broker.ledger import Claim
+from laneway.tasks.broker.link import LaneLink
 
-SWEEP_INTERVAL_S = 5
-
-
-def producer_options(settings: Settings) -> dict[str, Any]:
-    """Transport options of a process that publishes. Half the time-out a try: there are two."""
-    return {**_sockets(settings.broker_timeout_s / 2), "priority_steps": list(keys.PRIORITY_STEPS)}
+PARK_FROM_S = 0.5
+"""An ETA nearer than this is not worth parking: whoever claims the message parks it if need be."""
 
 
-def consumer_options(settings: Settings, lane: str, queue: Queue) -> dict[str, Any]:
-    """Transport options of the worker of one lane."""
-    return {
-        **_sockets(settings.broker_timeout_s),
-        "priority_steps": list(keys.PRIORITY_STEPS),
-        "unacked_key": keys.unacked(lane),
-        "unacked_index_key": keys.unacked_index(lane),
-        "unacked_mutex_key": keys.unacked_mutex(lane),
-        "visibility_timeout": queue.lease_seconds,
-        "unacked_restore_interval": SWEEP_INTERVAL_S,
-        "unacked_restore_throttle": 1,
-    }
+class QoS(kombu_redis.QoS):  # type: ignore[misc]
+    """What is delivered lies with the link; kombu's records in Redis are not written."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note a delivered message; its claim is recorded already."""
+        self._delivered[delivery_tag] = message
+
+    def ack(self, delivery_tag: str) -> None:
+        """The task has ended."""
+        if self._delivered.pop(delivery_tag, None) is not None:
+            self.channel.link_of(delivery_tag).ack(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """Drop the message, or give it back as if it had just been sent."""
+        if self._delivered.pop(delivery_tag, None) is None:
+            return
+        link = self.channel.link_of(delivery_tag)
+        if requeue:
+            link.settle("tail", delivery_tag)
+        else:
+            link.ack(delivery_tag)
+
+    def forget(self, delivery_tag: str) -> None:
+        """The message's claim is ended by other ways."""
+        self._delivered.pop(delivery_tag, None)
+
+    def room(self) -> int:
+        """How many more messages the consumer takes."""
+        estimate = self.can_consume_max_estimate()
+        return MOST_AT_ONCE if estimate is None else int(estimate)
+
+    def restore_visible(self, *_: Any, **__: Any) -> None:
+        """Kombu's sweep; the links do that."""
+
+    def restore_unacked_once(self, stderr: Any = None) -> None:
+        """Kombu's way of giving back; the links do that too."""
+        del stderr
 
 
-def tls_options(settings: Settings, url: str) -> dict[str, Any] | None:
-    """TLS options for kombu and the result backend; None for a URL without TLS.
+class Channel(kombu_redis.Channel):  # type: ignore[misc]
+    """kombu's Redis channel, whose lanes are consumed through links.
 
-    kombu's own default for rediss:// accepts any certificate; Laneway demands a valid one.
+    Transport option `lane_link`: the link of the lane to consume, attached by whoever made it, that
+    outlives this channel. Without it, the channel makes one of its own for each queue, and gives
+    back what it holds when it closes.
     """
-    if urlsplit(url).scheme != "rediss":
+
+    QoS = QoS
+    lane_link: LaneLink | None = None
+    from_transport_options = (*kombu_redis.Channel.from_transport_options, "lane_link")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._links: dict[str, LaneLink] = {}
+
+    @property
+    def active_queues(self) -> list[str]:
+        """Nothing is consumed by BRPOP."""
+        return []
+
+    def basic_consume(self, queue: str, *args: Any, **kwargs: Any) -> Any:
+        """Consume a lane, or a broadcast as kombu does."""
+        answer = super().basic_consume(queue, *args, **kwargs)
+        if queue not in self.active_fanout_queues:
+            self._links[queue] = self.lane_link or self._own_link(queue)
+        return answer
+
+    def basic_cancel(self, consumer_tag: str) -> Any:
+        """Consume no longer; what is held stays held."""
+        link = self._links.get(self._tag_to_queue.get(consumer_tag, ""))
+        if link is not None:
+            link.detach()
+        return super().basic_cancel(consumer_tag)
+
+    def deliver(self, queue: str, link: LaneLink, claim: Claim) -> None:
+        """Hand a claimed message to its consumer, or make it a dead letter if it is none."""
+        try:
+            envelope = json.loads(claim.message)
+            properties = envelope["properties"]
+            properties["delivery_tag"] = claim.id
+            properties["delivery_info"].setdefault("exchange", "")
+            properties["delivery_info"].setdefault("routing_key", queue)
+            if claim.deliveries > 1:
+                properties["delivery_info"]["redelivered"] = True
+            self.Message(envelope, channel=self)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            link.settle("bury", claim.id, f"malformed envelope\n{type(error).__name__}")
+            return
+        self.connection._deliver(envelope, queue)  # noqa: SLF001 - kombu's own way
+
+    def link_of(self, claim: str) -> LaneLink:
+        """The link that holds a claim."""
+        for link in self._links.values():
+            if claim in link.ledger.held or claim.startswith(f"{link.ledger.worker}/"):
+                return link
+        raise KeyError(claim)
+
+    def close(self) -> None:
+        """Close; a link of its own gives back what it holds."""
+        for link in self._links.values():
+            link.detach()
+            if link is not self.lane_link:
+                link.leave()
+        self._links.clear()
+        super().close()
+
+    def _own_link(self, queue: str) -> LaneLink:
+        options = HoldOptions(lane=queue, worker=worker_name(queue))
+        timeout_s = self.socket_timeout or 5.0
+        link = LaneLink(options, lambda: new_connection(self.pool), timeout_s=timeout_s)
+        link.attach(
+            self.connection.loop, lambda claim: self.deliver(queue, link, claim), self.qos.room
+        )
+        return link
+
+    def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
+        due_s = eta_s(message.get("headers"))
+        if due_s is None or due_s < time.time() + PARK_FROM_S:
+            super()._put(queue, message, **kwargs)
+            return
+        priority = self._get_message_priority(message, reverse=False)
+        record = delayed_record(dumps(message), priority)
+        waiting = (keys.delayed(queue), {record: round(due_s * 1000)})
+        batch = kwargs.get("_publish_batch")
+        if batch is not None:
+            batch.add("zadd", *waiting)
+            return
+        with self.conn_or_acquire() as client:
+            client.zadd(*waiting)
+
+
+class Transport(kombu_redis.Transport):  # type: ignore[misc]
+    """kombu's Redis transport with the channel above."""
+
+    Channel = Channel
+    _loop: Any = None
+    _deliveries = 0
+
+    @property
+    def loop(self) -> Any:
+        """The event loop: the worker's, or one of its own for who drains events by hand."""
+        if self._loop is None:
+            self.register_with_event_loop(self, Hub())
+        return self._loop
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Serve what is consumed in this loop."""
+        self._loop = loop
+        super().register_with_event_loop(connection, loop)
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """Turn the loop until a message was delivered; raises TimeoutError after `timeout` s."""
+        del connection
+        loop, before = self.loop, self._deliveries
+        late: list[bool] = []
+        timer = loop.call_later(timeout, lambda: late.append(True)) if timeout is not None else None
+        while self._deliveries == before:
+            if late:
+                raise TimeoutError(f"no message within {timeout:g} s")
+            loop.run_once()
+        if timer is not None:
+            timer.cancel()
+
+    def _deliver(self, message: Any, queue: str) -> None:
+        self._deliveries += 1
+        super()._deliver(message, queue)
+
+
+class SentinelChannel(Channel, kombu_redis.SentinelChannel):  # type: ignore[misc]
+    """The channel for a primary that Sentinel names."""
+
+    from_transport_options = (*kombu_redis.SentinelChannel.from_transport_options, "lane_link")
+
+
+class SentinelTransport(Transport, kombu_redis.SentinelTransport):  # type: ignore[misc]
+    """The transport for a primary that Sentinel names."""
+
+    Channel = SentinelChannel
+
+
+def new_connection(pool: Any) -> Any:
+    """A redis-py connection like a pool's, but nobody else's, whose answers are plain bytes."""
+    # RESP3 may send what nobody asked for, and a link expects answers in order.
+    options = {**pool.connection_kwargs, "decode_responses": False, "protocol": 2}
+    connection = pool.connection_class(**options)
+    connection.connect()
+    return connection
+
+
+def worker_name(name: str) -> str:
+    """A name for the holder of claims: nobody else's, and without what the records part words by."""
+    readable = "".join(c if c.isalnum() or c in "-_.@" else "-" for c in name)
+    return f"{readable}-{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+
+
+def eta_s(headers: Any) -> float | None:
+    """When a message's headers say it is due, seconds since the epoch; None for at once."""
+    eta = headers.get("eta") if isinstance(headers, dict) else None
+    if not isinstance(eta, str):
         return None
-    import ssl
-
-    ca_file = settings.broker_ca_file
-    return {
-        "ssl_cert_reqs": ssl.CERT_REQUIRED,
-        **({"ssl_ca_certs": str(ca_file)} if ca_file else {}),
-    }
+    try:
+        due = datetime.fromisoformat(eta)
+        return due.replace(tzinfo=due.tzinfo or UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
-def _sockets(timeout_s: float) -> dict[str, Any]:
-    return {
-        "socket_timeout": timeout_s,
-        "socket_connect_timeout": timeout_s,
-        "socket_keepalive": True,
-    }
+def delayed_record(message: str, priority: int) -> str:
+    """A message that waits in the delayed set, as `scripts/records.lua` reads it."""
+    step = max(n for n, lowest in enumerate(keys.PRIORITY_STEPS, 1) if lowest <= priority)
+    return f"1 0 {step} {uuid4().hex} - 0\n{message}"

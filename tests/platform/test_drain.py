@@ -63,7 +63,7 @@ def test_what_runs_ends_and_what_waits_is_given_back_at_once(
         worker.terminate()
         wait_for(lambda: worker.get("/readyz")[0] == 503, "the end of readiness")
         wait_for(lambda: backlog(client).in_flight == 1, "the prefetched to be given back")
-        assert backlog(client).ready == 4
+        assert (backlog(client).ready, backlog(client).delayed) == (3, 1)
         assert worker.get("/livez")[0] == 200
         worker.terminate()
         hold.release()
@@ -163,7 +163,7 @@ def test_a_killed_worker_leaves_no_process_and_its_task_to_another(
         wait_for(lambda: not any(map(process_exists, children)), "the end of its pool")
     assert backlog(client).in_flight == 1
     hold.release()
-    age_claims(client)
+    end_leases(client)
     with running_worker("busy", tmp_path, module_redis.url, **settings) as worker:
         assert client.wait(sent) == ["SUCCESS"]
         [line] = wait_for(lambda: worker.attempts(sent.id), "the attempt")
@@ -175,12 +175,12 @@ def process_exists(pid):
     return Path(f"/proc/{pid}").exists()
 
 
-def age_claims(client):
-    """Let the lane's claims look as old as they would be once nobody may hold them any more."""
+def end_leases(client):
+    """Let the leases of the lane look as if they had run out an hour ago."""
     with broker_client(client.app.settings) as redis:
-        name = keys.unacked_index(client.lane)
-        for tag, claimed_at_s in redis.zrange(name, 0, -1, withscores=True):
-            redis.zadd(name, {tag: claimed_at_s - 3600})
+        name = keys.leases(client.lane)
+        for worker, ends_at_ms in redis.zrange(name, 0, -1, withscores=True):
+            redis.zadd(name, {worker: ends_at_ms - 3_600_000})
 
 
 def test_signals_on_top_of_each_other_end_the_worker_all_the_same(redis_server, tmp_path):

@@ -23,7 +23,7 @@ TWICE_OVER_S = 3 * LEASE_S
 
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Path:
-    fields = {"leaseSeconds": LEASE_S, "concurrency": 1, "prefetch": 1, "maxDeliveries": 1}
+    fields = {"leaseSeconds": LEASE_S, "concurrency": 1, "prefetch": 1, "maxDeliveries": 2}
     return write_catalogue(tmp_path, leased=fields)
 
 

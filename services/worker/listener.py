@@ -1,0 +1,104 @@
+"""What a worker's link meets, told in metrics, logs and results."""
+
+import json
+from typing import Any
+
+from celery.app.task import Context
+from celery.exceptions import WorkerLostError
+
+from laneway.observability.logs import get_logger
+from laneway.services.worker.burial import named, tell
+from laneway.services.worker.lane import STORE_ERRORS, Lane
+from laneway.tasks.app import LanewayApp
+from laneway.tasks.broker.client import without_password
+from laneway.tasks.broker.ledger import Claim
+from laneway.tasks.broker.link import Listener
+
+logger = get_logger(__name__)
+
+GAVE_UP = {
+    "delivery limit": "Gave up: it was delivered as often as the queue's maxDeliveries allows, and "
+    "each time its worker was lost. It is kept among the queue's dead letters.",
+    "too large": "Not run: the message is larger than LANEWAY_MESSAGE_LIMIT_BYTES. It is kept among "
+    "the queue's dead letters.",
+}
+
+
+class LaneListener(Listener):
+    """Counts and logs; none of it may raise into the link."""
+
+    def __init__(self, app: LanewayApp, lane: Lane) -> None:
+        self._app = app
+        self._lane = lane
+        self._connected_before = False
+        self._told_down = False
+
+    def on_up(self, returned: int) -> None:
+        """Connected, perhaps again."""
+        self._lane.pulse.waiting_for_broker = False
+        if self._connected_before:
+            self._lane.metrics.broker_reconnects.inc()
+            logger.info("Redis answers again", queue=self._lane.name, given_back=returned)
+        self._connected_before, self._told_down = True, False
+
+    def on_down(self, error: Exception) -> None:
+        """Redis is away; said once until it is back."""
+        self._lane.pulse.waiting_for_broker = True
+        if not self._told_down:
+            self._told_down = True
+            logger.warning(
+                "waiting for Redis",
+                queue=self._lane.name,
+                url=without_password(self._app.settings.broker_url),
+                error_type=type(error).__name__,
+                reason=str(error),
+            )
+
+    def on_buried(self, letters: list[tuple[str, str, bytes]]) -> None:
+        """Messages became dead letters unseen: whoever waits for their results learns it here."""
+        for _, kind, message in letters:
+            headers = _headers(message)
+            tell(self._lane, named(headers, kind))
+            self._fail(headers, GAVE_UP.get(kind, kind))
+
+    def on_late(self, count: int, lost: list[Claim]) -> None:
+        """The lease ran out while tasks ran: others have, or had, their messages."""
+        self._lane.metrics.late_ends.inc(count, queue=self._lane.name)
+        logger.warning(
+            "the lease ran out: what ends late changes nothing, and what still runs runs elsewhere "
+            "too. Raise leaseSeconds if this worker was only slow",
+            queue=self._lane.name,
+            late=count,
+            still_running=len(lost),
+        )
+
+    def on_tended(self, due: int, recovered: int) -> None:
+        """Messages went back to the lane."""
+        if recovered:
+            self._lane.metrics.recovered.inc(recovered, queue=self._lane.name)
+            logger.warning(
+                "messages of a worker that is gone were given back",
+                queue=self._lane.name,
+                count=recovered,
+            )
+
+    def _fail(self, headers: dict[str, Any], why: str) -> None:
+        task_id = headers.get("id")
+        if not isinstance(task_id, str):
+            return
+        try:
+            self._app.backend.mark_as_failure(
+                task_id, WorkerLostError(why), request=Context(headers)
+            )
+        except STORE_ERRORS as away:
+            logger.warning(
+                "a failure was not stored", task_id=task_id, error_type=type(away).__name__
+            )
+
+
+def _headers(message: bytes) -> dict[str, Any]:
+    try:
+        headers = json.loads(message)["headers"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return {}
+    return headers if isinstance(headers, dict) else {}

@@ -1,0 +1,82 @@
+"""kombu's options for each kind of process, and a worker's link to its lane."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from laneway.tasks.broker import keys
+from laneway.tasks.broker.client import link_client
+from laneway.tasks.broker.commands import HoldOptions
+from laneway.tasks.broker.link import LaneLink
+from laneway.tasks.broker.transport import Transport, new_connection, worker_name
+from laneway.tasks.queues import Queue
+from laneway.tasks.settings import Settings
+
+TRANSPORT = f"{Transport.__module__}:{Transport.__qualname__}"
+
+
+def transport_of(settings: Settings) -> str | None:
+    """Which transport the app uses; None for the one that kombu has for the URL."""
+    return TRANSPORT if settings.transport == "laneway" else None
+
+
+def producer_options(settings: Settings) -> dict[str, Any]:
+    """Transport options of a process that publishes. Half the time-out a try: there are two."""
+    return _sockets(settings.broker_timeout_s / 2)
+
+
+def consumer_options(settings: Settings, lane: str, queue: Queue, link: LaneLink) -> dict[str, Any]:
+    """Transport options of the worker of one lane."""
+    options = _sockets(settings.broker_timeout_s)
+    if settings.transport == "laneway":
+        return {**options, "lane_link": link}
+    # Stock kombu keeps what all workers of a database hold under one key, if nobody names others,
+    # and the shortest visibility time-out of any lane then wins. It renews nothing.
+    held = keys.stock_unacked(lane)
+    return {
+        **options,
+        "unacked_key": held,
+        "unacked_index_key": f"{held}_index",
+        "unacked_mutex_key": f"{held}_mutex",
+        "visibility_timeout": max(queue.lease_seconds, queue.time_limit + 60),
+    }
+
+
+def make_link(settings: Settings, lane: str, queue: Queue) -> LaneLink:
+    """The link of this process's worker to its lane; it connects once it is attached."""
+    pool = link_client(settings).connection_pool
+    kept = queue.dead_letter_retention
+    options = HoldOptions(
+        lane=lane,
+        worker=worker_name(lane),
+        lease_ms=queue.lease_seconds * 1000,
+        max_deliveries=queue.max_deliveries,
+        message_limit_bytes=settings.message_limit_bytes,
+        dead_kept=kept.count,
+        dead_kept_ms=kept.seconds * 1000,
+    )
+    return LaneLink(options, lambda: new_connection(pool), timeout_s=settings.broker_timeout_s)
+
+
+def tls_options(settings: Settings, url: str) -> dict[str, Any] | None:
+    """TLS options for kombu and the result backend; None for a URL without TLS.
+
+    kombu's own default for rediss:// accepts any certificate; Laneway demands a valid one.
+    """
+    if urlsplit(url).scheme != "rediss":
+        return None
+    import ssl
+
+    ca_file = settings.broker_ca_file
+    return {
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+        **({"ssl_ca_certs": str(ca_file)} if ca_file else {}),
+    }
+
+
+def _sockets(timeout_s: float) -> dict[str, Any]:
+    return {
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "socket_keepalive": True,
+        "priority_steps": list(keys.PRIORITY_STEPS),
+    }

@@ -1,0 +1,58 @@
+-- Acknowledges what has ended and claims what is ready, in one step.
+-- KEYS  claims, epochs, dead letters, dead records, intake, then the ready lists by priority
+-- ARGV  worker, its epoch, room, number of the last claim, most deliveries, most bytes,
+--       dead letters kept (count, milliseconds), then the claims that have ended
+-- Returns {-1} for a worker that lost its lease; else {now (ms), claimed, buried}, of which
+-- claimed is a flat list of number, deliveries, turn, message, and buried of id, kind, message.
+local worker, number = ARGV[1], tonumber(ARGV[4])
+local room, most, most_bytes = tonumber(ARGV[3]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local keep = {count = tonumber(ARGV[7]), ms = tonumber(ARGV[8])}
+
+if redis.call('HGET', KEYS[2], worker) ~= ARGV[2] then
+  -- What its own wake-up has just moved here is for others to claim.
+  begin_writing(KEYS[1])
+  while redis.call('LMOVE', KEYS[5], KEYS[6], 'LEFT', 'RIGHT') do end
+  return {-1}
+end
+
+begin_writing(KEYS[1])
+if #ARGV > 8 then redis.call('HDEL', KEYS[1], unpack(ARGV, 9)) end
+
+local claimed, buried, now = {}, {}, now_ms()
+for i = 5, #KEYS do
+  if room <= 0 then break end
+  local entries = redis.call('RPOP', KEYS[i], room)
+  local records, step = {}, math.max(i - 5, 1)
+  for _, entry in ipairs(entries or {}) do
+    local message = from_list(entry)
+    local raw, deliveries = message.raw, message.deliveries
+    number = number + 1
+    local kind, reason
+    if deliveries >= most then
+      kind = 'delivery limit'
+      reason = string.format('delivered %d times without an outcome (maxDeliveries)', deliveries)
+    elseif #raw > most_bytes then
+      kind = 'too large'
+      reason = string.format('%d bytes, more than the %d allowed', #raw, most_bytes)
+    end
+    if kind then
+      buried[#buried + 1] = bury(KEYS[3], KEYS[4], {
+        id_seed = worker .. '/' .. number, raw = raw, kind = kind, reason = reason,
+        deliveries = deliveries, step = step, worker = message.worker,
+      }, keep)
+      buried[#buried + 1] = kind
+      buried[#buried + 1] = #raw <= most_bytes and raw or ''
+    else
+      records[#records + 1] = worker .. '/' .. number
+      message.deliveries = deliveries + 1
+      records[#records + 1] = to_record(message, step, now)
+      claimed[#claimed + 1] = number
+      claimed[#claimed + 1] = deliveries + 1
+      claimed[#claimed + 1] = message.turn
+      claimed[#claimed + 1] = raw
+      room = room - 1
+    end
+  end
+  if #records > 0 then redis.call('HSET', KEYS[1], unpack(records)) end
+end
+return {now, claimed, buried}

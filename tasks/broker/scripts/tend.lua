@@ -1,0 +1,53 @@
+-- Looks after a lane: renews the caller's lease, lets due messages go, takes back what the dead held.
+-- KEYS  claims, epochs, leases, delayed, intake, then the ready lists by priority
+-- ARGV  worker (empty: nobody's lease is renewed), its epoch, lease (ms), most messages to move
+-- Returns {-1} for a worker that lost its lease; else
+-- {now (ms), due messages moved, messages taken back, time of the next delayed (ms) or -1,
+--  messages on the ready lists}.
+local worker, most = ARGV[1], tonumber(ARGV[4])
+if worker ~= '' and redis.call('HGET', KEYS[2], worker) ~= ARGV[2] then return {-1} end
+begin_writing(KEYS[1])
+local now = now_ms()
+if worker ~= '' then redis.call('ZADD', KEYS[3], now + tonumber(ARGV[3]), worker) end
+
+local moved, due = 0, redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0, most)
+-- The head of a list is its right end: what has been due longest goes there last.
+for i = #due, 1, -1 do
+  local record = from_record(due[i])
+  redis.call('ZREM', KEYS[4], due[i])
+  redis.call('RPUSH', KEYS[5 + record.step], for_list(record))
+  moved = moved + 1
+end
+
+local taken = 0
+local gone = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. now, 'LIMIT', 0, 100)
+if #gone > 0 then
+  local numbers = {}
+  for _, name in ipairs(gone) do numbers[name] = {} end
+  for _, claim in ipairs(redis.call('HKEYS', KEYS[1])) do
+    local owned = numbers[worker_of(claim)]
+    if owned then owned[#owned + 1] = tonumber(string.match(claim, '%d+$')) end
+  end
+  for _, name in ipairs(gone) do
+    table.sort(numbers[name], function(a, b) return a > b end)
+    for _, number in ipairs(numbers[name]) do
+      if taken >= most then break end
+      local claim = name .. '/' .. string.format('%.0f', number)
+      local record = from_record(redis.call('HGET', KEYS[1], claim))
+      redis.call('HDEL', KEYS[1], claim)
+      record.worker = name
+      redis.call('RPUSH', KEYS[5 + record.step], for_list(record))
+      taken = taken + 1
+      numbers[name].last = number
+    end
+    if #numbers[name] == 0 or numbers[name].last == numbers[name][#numbers[name]] then
+      redis.call('ZREM', KEYS[3], name)
+      redis.call('HDEL', KEYS[2], name)
+    end
+  end
+end
+
+local ready = redis.call('LLEN', KEYS[5])
+for i = 6, #KEYS do ready = ready + redis.call('LLEN', KEYS[i]) end
+local next = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')
+return {now, moved, taken, next[2] and tonumber(next[2]) or -1, ready}
