@@ -101,7 +101,8 @@ def doctor(as_json: AsJson = False) -> None:
 def settings(as_json: AsJson = False) -> None:
     """Every setting, its value and where it comes from; secrets are hidden."""
     from laneway.tasks.broker.client import without_password
-    from laneway.tasks.settings import ENV_PREFIX, Settings, current_settings, setting_sources
+    from laneway.tasks.settings import Settings, current_settings, setting_sources
+    from laneway.tasks.settings_files import ENV_PREFIX
 
     current, sources = current_settings(), setting_sources()
     rows = []

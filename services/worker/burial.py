@@ -5,6 +5,7 @@ from typing import Any
 
 from laneway.observability.logs import get_logger
 from laneway.observability.outcomes import Outcome
+from laneway.services.worker.hold import Hold
 from laneway.services.worker.lane import Lane
 
 logger = get_logger(__name__)
@@ -25,9 +26,9 @@ class Burial:
     """Whether its attempt is counted elsewhere; else it counts as rejected."""
 
 
-def bury(lane: Lane, claim: str, burial: Burial) -> None:
-    """Make a claim's message a dead letter of its lane, count it and log it."""
-    lane.link.settle("bury", claim, f"{burial.kind}\n{burial.reason}")
+def bury(lane: Lane, hold: Hold, burial: Burial) -> None:
+    """Make a message a dead letter of its lane, count it and log it."""
+    hold.settle("bury", f"{burial.kind}\n{burial.reason}")
     tell(lane, burial)
 
 

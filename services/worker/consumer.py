@@ -15,8 +15,11 @@ from celery.worker.consumer.tasks import Tasks
 from kombu.exceptions import ContentDisallowed
 
 from laneway.observability.logs import get_logger
+from laneway.services.worker.body import NO_ARGUMENTS
 from laneway.services.worker.burial import bury, named
+from laneway.services.worker.hold import ClaimHold
 from laneway.services.worker.lane import STORE_ERRORS, TICK_S, Lane
+from laneway.services.worker.light import Light, is_light, light_strategy
 from laneway.services.worker.reception import (
     FARTHEST_S,
     Malformed,
@@ -37,7 +40,6 @@ logger = get_logger(__name__)
 
 DRAIN_POLL_S = 0.1
 MALFORMED = "malformed envelope"
-NO_ARGUMENTS = "the body is not [args, kwargs, embed]: publish the task with a Celery client"
 UNFIT_BROKER = "this Redis is not fit to hold work"
 ASK_AGAIN_MS = 1_000
 """How long a rate-limited message waits when Redis could not be asked for its turn."""
@@ -51,6 +53,7 @@ class LaneConsumer(Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._rates: dict[str, float] = {}
+        self._lights: dict[str, Light] = {}
         super().__init__(*args, **kwargs)
 
     def ensure_connected(self, conn: Any) -> Any:
@@ -111,15 +114,30 @@ class LaneConsumer(Consumer):
         try:
             envelope = read_envelope(claim, self.lane.name)
             if not self._waits(claim, envelope):
-                self.connection.transport._deliver(envelope, self.lane.name)  # noqa: SLF001
+                self._start(claim, envelope)
+        except (Malformed, InvalidTaskError) as error:
+            self._refuse(claim, envelope, error)
         except Exception as error:
             # Whatever a message holds, it may cost no more than itself.
-            known = isinstance(error, Malformed)
-            if not known:
-                logger.exception("a message broke its reception", error_type=type(error).__name__)
-            reason = str(error) if known else type(error).__name__
-            if claim.id in self.lane.link.ledger.held:
-                bury(self.lane, claim.id, named(envelope.get("headers"), MALFORMED, reason))
+            logger.exception("a message broke its reception", error_type=type(error).__name__)
+            self._refuse(claim, envelope, Malformed(type(error).__name__))
+
+    def _start(self, claim: Claim, envelope: dict[str, Any]) -> None:
+        headers = envelope["headers"]
+        light = self._lights.get(headers.get("task")) if is_light(envelope) else None
+        if light is not None:
+            light(envelope, claim)
+        else:
+            self.connection.transport._deliver(envelope, self.lane.name)  # noqa: SLF001
+
+    def _refuse(self, claim: Claim, envelope: dict[str, Any], error: Exception) -> None:
+        kind = "invalid task" if isinstance(error, InvalidTaskError) else MALFORMED
+        if claim.id not in self.lane.link.ledger.held:
+            return  # it broke after its fate was decided
+        headers = envelope.get("headers", {})
+        hold = ClaimHold(self.lane.link, claim.id, claim.deliveries)
+        bury(self.lane, hold, named(headers, kind, str(error)))
+        self._fail(headers, error)
 
     def _waits(self, claim: Claim, envelope: dict[str, Any]) -> bool:
         """Whether the message is not due yet: then it waits in Redis, and holds no slot."""
@@ -191,6 +209,9 @@ class LaneConsumer(Consumer):
             if not name.startswith(CELERYS_OWN) and not runs_on(self.app, name, self.lane.queue):
                 del self.strategies[name]
         state.revoked.update(remembered(self.lane.client))
+        self._lights = {
+            name: light_strategy(self.app.tasks[name], self) for name in self.strategies
+        }
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Celery's own, for what is a task at all."""
@@ -217,7 +238,7 @@ class LaneConsumer(Consumer):
         del body
         self._bury(message, "unknown task")
         task_id, name = message.headers.get("id"), message.headers.get("task")
-        self._fail(message, NotRegistered(name))
+        self._fail(message.headers, NotRegistered(name))
         signals.task_unknown.send(sender=self, message=message, exc=exc, name=name, id=task_id)
 
     def on_invalid_task(self, body: Any, message: Any, exc: Any) -> None:
@@ -225,32 +246,33 @@ class LaneConsumer(Consumer):
         del body
         refused = isinstance(exc, ContentDisallowed)
         self._bury(message, "refused content type" if refused else "invalid task")
-        self._fail(message, exc)
+        self._fail(message.headers, exc)
         signals.task_rejected.send(sender=self, message=message, exc=exc)
 
     def on_decode_error(self, message: Any, exc: Any) -> None:
         """A body that cannot be decoded."""
         self._bury(message, "undecodable body")
-        self._fail(message, exc)
+        self._fail(message.headers, exc)
 
-    def _fail(self, message: Any, error: Exception) -> None:
+    def _fail(self, headers: dict[str, Any], error: Exception) -> None:
         """Let who waits for the result know: Celery leaves it pending."""
-        task_id = message.headers.get("id")
+        task_id = headers.get("id")
         if not isinstance(task_id, str):
             return
         try:
-            self.app.backend.mark_as_failure(task_id, error, request=Context(message.headers))
+            self.app.backend.mark_as_failure(task_id, error, request=Context(headers))
         except STORE_ERRORS as away:
             logger.warning(
                 "a failure was not stored", task_id=task_id, error_type=type(away).__name__
             )
 
     def _bury(self, message: Any, kind: str) -> None:
-        if self.app.settings.transport == "kombu":
-            message.reject_log_error(logger, self.connection_errors)  # as Celery does: it is gone
+        claim = self.lane.link.ledger.held.get(message.delivery_tag)
+        if claim is None:
+            message.reject_log_error(logger, self.connection_errors)  # on kombu's: it is gone
             return
-        message.channel.qos.forget(message.delivery_tag)
-        bury(self.lane, message.delivery_tag, named(message.headers, kind))
+        hold = ClaimHold(self.lane.link, claim.id, claim.deliveries, message)
+        bury(self.lane, hold, named(message.headers, kind))
 
 
 class PulseStep(bootsteps.StartStopStep):

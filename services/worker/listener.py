@@ -74,6 +74,7 @@ class LaneListener(Listener):
 
     def on_tended(self, due: int, recovered: int) -> None:
         """Messages went back to the lane."""
+        del due
         if recovered:
             self._lane.metrics.recovered.inc(recovered, queue=self._lane.name)
             logger.warning(

@@ -28,6 +28,7 @@ from billiard.exceptions import (
     WorkerLostError,
 )
 from celery import signals
+from celery.app.task import Context
 from celery.exceptions import Ignore, InvalidTaskError, Reject, Retry
 from celery.worker import state
 from celery.worker.request import Request
@@ -37,7 +38,9 @@ from laneway.observability.attempts import Attempt
 from laneway.observability.headers import ENQUEUED_AT, FIRST_ENQUEUED_AT, read_time_s
 from laneway.observability.logs import get_logger
 from laneway.observability.outcomes import Outcome
+from laneway.services.worker.body import BodyRefused
 from laneway.services.worker.burial import Burial, bury
+from laneway.services.worker.hold import Hold, hold_of
 from laneway.services.worker.lane import STORE_ERRORS, Lane
 from laneway.tasks.broker.ledger import Verb
 
@@ -55,6 +58,9 @@ class ObservedRequest(Request):
 
     lane: ClassVar[Lane]
     attempt: Attempt | None = None
+    hold: Hold
+    """The claim on its message."""
+    acknowledged: bool
     _back: Verb = "tail"
     """Where a message goes that comes back; a task that asks for it waits behind the others."""
 
@@ -63,8 +69,9 @@ class ObservedRequest(Request):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._received_at_s = time.time()
-        self.time_limits = _capped(self.time_limits, self.lane.queue.time_limit)
-        self.retries = _whole(self._request_dict.get("retries") or 0)
+        self.time_limits = capped(self.time_limits, self.lane.queue.time_limit)
+        self.retries = whole(self._request_dict.get("retries") or 0)
+        self.hold = hold_of(self.lane.link, self._message, self)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Wrap the two methods that Celery generates anew, below this class, for every task."""
@@ -102,33 +109,31 @@ class ObservedRequest(Request):
             self.end_attempt(Outcome.SHUTDOWN_REQUEUED)
         elif self.attempt is not None:
             self.attempt.withdraw()
-        self._return("head")
+        self._back = "head"
+        self.reject(requeue=True)
         state.task_ready(self)
 
-    def _return(self, verb: Verb) -> None:
-        """End the claim in another way than Celery knows; as far as Celery is told, a reject."""
-        self._back = verb
-        self.reject(requeue=True)
+    def acknowledge(self) -> None:
+        """The message is done with."""
+        if not self.acknowledged:
+            self.acknowledged = True
+            self.hold.ack()
 
     def reject(self, requeue: bool = False) -> None:
-        """Celery's own; a message that comes back does so where it belongs."""
-        if requeue and not self.acknowledged and self._tag in self.lane.link.ledger.held:
-            self._message.channel.qos.forget(self._tag)
-            self.lane.link.settle(self._back, self._tag)
+        """The message is done with, or comes back where it belongs."""
+        if not self.acknowledged:
             self.acknowledged = True
+            if requeue:
+                self.hold.settle(self._back)
+            else:
+                self.hold.ack()
             self.send_event("task-rejected", requeue=requeue)
-            return
-        super().reject(requeue)
 
-    @property
-    def _tag(self) -> str:
-        return str(self._message.delivery_tag)
-
-    @property
-    def deliveries(self) -> int:
-        """How often the message was delivered, this time included; 1 on kombu's own transport."""
-        claim = self.lane.link.ledger.held.get(self._tag)
-        return claim.deliveries if claim else 1
+    def bury(self, burial: Burial) -> None:
+        """The message becomes a dead letter."""
+        if not self.acknowledged:
+            self.acknowledged = True
+            bury(self.lane, self.hold, burial)
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """A child took the task up."""
@@ -156,6 +161,9 @@ class ObservedRequest(Request):
         if isinstance(error, TimeLimitExceeded):
             # Celery would mark the failure and call the errbacks here, and once more in on_timeout.
             self.end_attempt(Outcome.HARD_TIMEOUT, error)
+            return
+        if isinstance(error, BodyRefused):
+            self._refuse(error)
             return
         if isinstance(error, WorkerLostError | SystemExit) and self._ends_deliveries(exc_info):
             return
@@ -206,18 +214,25 @@ class ObservedRequest(Request):
             self._back = "head"
             return False
         self._back = "again"
-        deliveries = self.deliveries
+        deliveries = self.hold.deliveries
         if deliveries < self.lane.queue.max_deliveries:
             return False
         reason = f"its process was lost, delivery {deliveries} of {deliveries} (maxDeliveries)"
         state.task_ready(self)
-        self._message.channel.qos.forget(self._tag)
-        burial = Burial("delivery limit", reason, self.id, self.name, attempted=True)
-        bury(self.lane, self._tag, burial)
-        self.acknowledged = True
+        self.bury(Burial("delivery limit", reason, self.id, self.name, attempted=True))
         self.end_attempt(Outcome.WORKER_LOST, _unwrapped(exc_info.exception), final=True)
         self._fail_for_good(WorkerLostError(f"Gave up: {reason}. {KEPT}"), exc_info)
         return True
+
+    def _refuse(self, error: BodyRefused) -> None:
+        """The pool found no task in the body: nothing ran."""
+        state.task_ready(self)
+        self.end_attempt(Outcome.REJECTED)
+        self.bury(Burial(error.kind, error.reason, self.id, self.name, attempted=True))
+        try:
+            self.task.backend.mark_as_failure(self.id, error, request=Context(self._request_dict))
+        except STORE_ERRORS as away:
+            logger.warning("a failure was not stored", error_type=type(away).__name__)
 
     def _fail_for_good(self, error: Exception, exc_info: Any) -> None:
         """Store the failure and tell who listens, as Celery does for a failure of the parent's."""
@@ -263,8 +278,10 @@ class ObservedRequest(Request):
         return soft_s or self.task.soft_time_limit, hard_s or self.task.time_limit
 
 
-def _capped(limits_s: Any, longest_s: float) -> tuple[float | None, float | None]:
+def capped(limits_s: Any, longest_s: float) -> tuple[float | None, float | None]:
     """Hard and soft limit of a message. A run that outlasts the lane's would be run twice."""
+    if limits_s is None:
+        return None, None
     try:
         hard_s, soft_s = (None if limit is None else float(limit) for limit in limits_s)
     except (TypeError, ValueError):
@@ -274,7 +291,8 @@ def _capped(limits_s: Any, longest_s: float) -> tuple[float | None, float | None
     return min(hard_s, longest_s) if hard_s else None, soft_s
 
 
-def _whole(number: Any) -> int:
+def whole(number: Any) -> int:
+    """A header that counts."""
     if not isinstance(number, int):
         raise InvalidTaskError("retries is no whole number")
     return number

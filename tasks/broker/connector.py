@@ -61,7 +61,8 @@ class Connector:
     ) -> None:
         """Tell `on_pair` and `on_failure` in the thread of `loop`."""
         self._on_pair, self._on_failure = on_pair, on_failure
-        self._doorbell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        if self._doorbell < 0:
+            self._doorbell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         loop.add_reader(self._doorbell, self._on_doorbell)
 
     def connect(self) -> None:

@@ -68,11 +68,17 @@ class Ledger:
 
     def ack(self, claim: str) -> bool:
         """The task has ended. False if the claim was lost meanwhile: then this changes nothing."""
-        return self._ends(claim) and (self.acks.append(claim) or True)
+        if not self._ends(claim):
+            return False
+        self.acks.append(claim)
+        return True
 
     def settle(self, settlement: Settlement) -> bool:
         """The claim ends in another way. False if it was lost meanwhile."""
-        return self._ends(settlement.claim) and (self.settlements.append(settlement) or True)
+        if not self._ends(settlement.claim):
+            return False
+        self.settlements.append(settlement)
+        return True
 
     def _ends(self, claim: str) -> bool:
         if claim in self._lost:

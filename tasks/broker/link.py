@@ -8,7 +8,7 @@ holds; tasks run on meanwhile, and nothing above notices.
 """
 
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from redis.exceptions import RedisError
@@ -35,13 +35,22 @@ ACKS_AT_ONCE = 64
 
 
 class Loop(Protocol):
-    """What is needed of kombu's Hub."""
+    """What is needed of kombu's Hub. Delays are in seconds."""
 
-    def add_reader(self, fds: Any, callback: Callable[..., Any], *args: Any) -> Any: ...
-    def remove(self, fd: Any) -> None: ...
-    def call_soon(self, callback: Callable[..., Any], *args: Any) -> Any: ...
-    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Any: ...
-    def call_repeatedly(self, delay: float, callback: Callable[..., Any], *args: Any) -> Any: ...
+    def add_reader(self, fds: Any, callback: Callable[..., Any], *args: Any) -> Any:
+        """Call back whenever the socket is readable."""
+
+    def remove(self, fd: Any) -> None:
+        """Look at the socket no longer."""
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any) -> Any:
+        """Call back at the next turn; safe from any thread."""
+
+    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Any:
+        """Call back once."""
+
+    def call_repeatedly(self, delay: float, callback: Callable[..., Any], *args: Any) -> Any:
+        """Call back again and again; what it returns can be cancelled."""
 
 
 class Listener:
@@ -101,14 +110,20 @@ class LaneLink:
         self._empty = True
         self._pump_due = False
         self._linger_due = False
+        self._timer: Any = None
 
     def attach(self, loop: Loop, deliver: Callable[[Claim], None], room: Callable[[], int]) -> None:
         """Begin to serve: `deliver` takes each claim, `room` says how many more may come."""
-        self._deliver, self._room = deliver, room
-        if self._loop is not loop:
-            self._loop = loop
-            self._connector.attach(loop, self._connected, self.listener.on_down)
-            loop.call_repeatedly(TEND_S, self._tend)
+        self._deliver, self._room, self._loop = deliver, room, loop
+        # Celery empties the loop when it starts its consumer anew: what was there is put back.
+        self._pump_due = self._linger_due = False
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_repeatedly(TEND_S, self._tend)
+        self._connector.attach(loop, self._connected, self.listener.on_down)
+        for wire in filter(None, (self._command, self._waiter)):
+            loop.add_reader(wire.fileno(), self._read, wire)
+        if self._command is None:
             self._connector.connect()
         self.pump_soon()
 
@@ -117,9 +132,15 @@ class LaneLink:
         self._deliver, self._room = _nowhere, _none
 
     @property
-    def connected(self) -> bool:
-        """Whether Redis answers, as far as is known."""
-        return self._command is not None
+    def _attached(self) -> Loop:
+        if self._loop is None:
+            raise RuntimeError("The link is not attached to an event loop yet: call `attach`.")
+        return self._loop
+
+    @property
+    def away(self) -> bool:
+        """Whether Redis does not answer, as far as is known."""
+        return self._loop is not None and self._command is None
 
     def ack(self, claim: str) -> None:
         """The task of this claim has ended."""
@@ -267,10 +288,9 @@ class LaneLink:
         return True
 
     def _connected(self, pair: Pair) -> None:
-        assert self._loop is not None
         self._command, self._waiter, self.redis_ms = pair.command, pair.waiter, pair.redis_ms
         for wire in (self._command, self._waiter):
-            self._loop.add_reader(wire.fileno(), self._read, wire)
+            self._attached.add_reader(wire.fileno(), self._read, wire)
         self._asked = self._waiting = False
         self._empty = False  # unknown: the first claim tells
         if pair.reconciled.late or pair.reconciled.lost:
@@ -294,10 +314,8 @@ class LaneLink:
     def _drop(self) -> None:
         for wire in (self._command, self._waiter):
             if wire is not None and self._loop is not None:
-                try:
+                with suppress(OSError):  # it closed by itself, and the loop lost sight of it
                     self._loop.remove(wire.fileno())
-                except OSError:
-                    pass  # it closed by itself, and the loop lost sight of it
                 wire.close()
         self._command = self._waiter = None
 

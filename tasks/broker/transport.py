@@ -11,6 +11,7 @@ import os
 import socket
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -23,11 +24,14 @@ from laneway.tasks.broker.commands import MOST_AT_ONCE, HoldOptions
 from laneway.tasks.broker.ledger import Claim
 from laneway.tasks.broker.link import LaneLink
 
+LISTEN_AGAIN_S = 1.0
+"""Pause before broadcasts are listened to again."""
+
 PARK_FROM_S = 0.5
 """An ETA nearer than this is not worth parking: whoever claims the message parks it if need be."""
 
 
-class QoS(kombu_redis.QoS):  # type: ignore[misc]
+class QoS(kombu_redis.QoS):
     """What is delivered lies with the link; kombu's records in Redis are not written."""
 
     def append(self, message: Any, delivery_tag: str) -> None:
@@ -66,7 +70,7 @@ class QoS(kombu_redis.QoS):  # type: ignore[misc]
         del stderr
 
 
-class Channel(kombu_redis.Channel):  # type: ignore[misc]
+class Channel(kombu_redis.Channel):
     """kombu's Redis channel, whose lanes are consumed through links.
 
     Transport option `lane_link`: the link of the lane to consume, attached by whoever made it, that
@@ -91,7 +95,10 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
         """Consume a lane, or a broadcast as kombu does."""
         answer = super().basic_consume(queue, *args, **kwargs)
         if queue not in self.active_fanout_queues:
-            self._links[queue] = self.lane_link or self._own_link(queue)
+            link = self.lane_link or self._links.get(queue) or self._own_link(queue)
+            self._links[queue] = link
+            if link is not self.lane_link:
+                link.attach(self.connection.loop, partial(self.deliver, queue, link), self.qos.room)
         return answer
 
     def basic_cancel(self, consumer_tag: str) -> Any:
@@ -136,11 +143,7 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
     def _own_link(self, queue: str) -> LaneLink:
         options = HoldOptions(lane=queue, worker=worker_name(queue))
         timeout_s = self.socket_timeout or 5.0
-        link = LaneLink(options, lambda: new_connection(self.pool), timeout_s=timeout_s)
-        link.attach(
-            self.connection.loop, lambda claim: self.deliver(queue, link, claim), self.qos.room
-        )
-        return link
+        return LaneLink(options, lambda: new_connection(self.pool), timeout_s=timeout_s)
 
     def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
         due_s = eta_s(message.get("headers"))
@@ -158,12 +161,45 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
             client.zadd(*waiting)
 
 
-class Transport(kombu_redis.Transport):  # type: ignore[misc]
+class Poller(kombu_redis.MultiChannelPoller):
+    """kombu's poller, left with the broadcasts; it takes their loss for no loss of the worker.
+
+    kombu lets an error of theirs through, on which Celery starts its whole consumer anew.
+    """
+
+    retry_at_s = 0.0
+
+    def on_poll_start(self) -> None:
+        """Listen to broadcasts, unless Redis is known to be away or was a moment ago."""
+        links = (channel.lane_link for channel in self._channels)
+        if time.monotonic() < self.retry_at_s or any(link and link.away for link in links):
+            return
+        try:
+            super().on_poll_start()
+        except kombu_redis.Transport.connection_errors:
+            self.retry_at_s = time.monotonic() + LISTEN_AGAIN_S
+
+    def on_readable(self, fileno: int) -> None:
+        """Hear a broadcast; a broken connection is made anew."""
+        channel, _ = self._fd_to_chan.get(fileno, (None, None))
+        try:
+            super().on_readable(fileno)
+        except kombu_redis.Transport.connection_errors:
+            self.retry_at_s = time.monotonic() + LISTEN_AGAIN_S
+            if channel is not None and channel.subclient.connection is not None:
+                channel.subclient.connection.disconnect()
+
+
+class Transport(kombu_redis.Transport):
     """kombu's Redis transport with the channel above."""
 
     Channel = Channel
     _loop: Any = None
     _deliveries = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.cycle = Poller()
 
     @property
     def loop(self) -> Any:
@@ -195,13 +231,13 @@ class Transport(kombu_redis.Transport):  # type: ignore[misc]
         super()._deliver(message, queue)
 
 
-class SentinelChannel(Channel, kombu_redis.SentinelChannel):  # type: ignore[misc]
+class SentinelChannel(Channel, kombu_redis.SentinelChannel):
     """The channel for a primary that Sentinel names."""
 
     from_transport_options = (*kombu_redis.SentinelChannel.from_transport_options, "lane_link")
 
 
-class SentinelTransport(Transport, kombu_redis.SentinelTransport):  # type: ignore[misc]
+class SentinelTransport(Transport, kombu_redis.SentinelTransport):
     """The transport for a primary that Sentinel names."""
 
     Channel = SentinelChannel

@@ -75,7 +75,7 @@ def test_what_runs_ends_and_what_waits_is_given_back_at_once(
         assert worker.stop() == 0
     assert hold.marks() == once_each(first, *later)
     assert delayed.state == "PENDING"
-    assert backlog(client).ready == 1
+    assert backlog(client).delayed == 1
 
 
 def test_a_signal_to_the_whole_group_leaves_the_children_to_finish(
