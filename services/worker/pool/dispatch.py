@@ -1,0 +1,312 @@
+"""Which task goes to which child, and what becomes of it: the heart of the pool of processes."""
+
+import os
+import select
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from billiard.common import human_status
+from billiard.exceptions import Terminated, WorkerLostError
+
+from laneway.services.worker.pool import calls
+from laneway.services.worker.pool.calls import error_info
+from laneway.services.worker.pool.face import Running
+from laneway.services.worker.pool.frames import Frame
+from laneway.services.worker.pool.job import Job
+from laneway.services.worker.pool.limits import Watch
+from laneway.services.worker.pool.pace import Pace
+from laneway.services.worker.pool.process import LOST_TEXT, PoolProcess
+from laneway.services.worker.pool.process_child import Recipe
+from laneway.services.worker.pool.supervisor import Supervisor
+
+
+class Dispatcher:
+    """Holds the tasks that wait, feeds the children, and tells every task's outcome once.
+
+    Args:
+        recipe: what the children are made with.
+        up_within_s: how long one may take to start.
+        on_room: called when there is room again.
+        on_settled: called for every task that the pool holds no longer.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        up_within_s: float,
+        on_room: Callable[[], None],
+        on_settled: Callable[[], None],
+    ) -> None:
+        self._on_room = on_room
+        self.settled = on_settled
+        self.supervisor = Supervisor(recipe, up_within_s, self._on_answers, self._on_end)
+        self.children = self.supervisor.children
+        self.open = True
+        self.writes = self.written = 0
+        self._backlog: deque[Job] = deque()
+        # Outcomes that have come and are not told yet: telling one may raise.
+        self._heard: deque[tuple[PoolProcess, int, bool, Any, float]] = deque()
+        self._pace = Pace()
+        self._watch = Watch(self)
+        self._hub: Any = None
+        self._feeding = self._settling = False
+
+    def register(self, hub: Any) -> None:
+        """Live in this event loop; again after each of its resets."""
+        self._hub = hub
+        self.supervisor.register(hub)
+        self._watch.register(hub)
+        for child in self.children:
+            self._send(child)
+        self._feed_soon()
+
+    # What is handed over
+
+    def add(self, job: Job) -> None:
+        """Take a task on."""
+        self._backlog.append(job)
+        self._feed_soon()
+
+    def requeue(self, jobs: Iterable[Job]) -> None:
+        """Put tasks that have not begun before all others that wait."""
+        back = list(jobs)
+        if back:
+            self._backlog.extendleft(reversed(back))
+            self._feed_soon()
+
+    def room(self) -> int:
+        """How many more tasks are wanted."""
+        if not self.open:
+            return 0
+        slots = sum(not child.leaving for child in self.children)
+        held = len(self._backlog) + sum(len(child.given) for child in self.children)
+        return max(0, self._pace.capacity(slots) - held)
+
+    def withdraw(self, older_than_s: float) -> list[str]:
+        """Give up what has not begun and has waited for so long."""
+        before_s = time.monotonic() - older_than_s
+        for child in self.children:
+            if any(job.handed_over_s <= before_s for job in child.given.values()):
+                self.requeue(child.recall())
+        taken = [job for job in self._backlog if job.handed_over_s <= before_s]
+        if taken:
+            gone = set(map(id, taken))
+            self._backlog = deque(job for job in self._backlog if id(job) not in gone)
+        for _ in taken:
+            self.settled()
+        return [job.correlation_id or "" for job in taken]
+
+    def holds_begun(self) -> bool:
+        """Whether a child still has a task; all that it has not begun was withdrawn before."""
+        return any(child.given for child in self.children)
+
+    def _feed_soon(self) -> None:
+        """In the loop's next turn, together with all else that comes in this one."""
+        if not self._feeding and self._hub is not None:
+            self._feeding = True
+            self._hub.call_soon(self._feed)
+
+    def _feed(self) -> None:
+        self._feeding = False
+        if not self.open or not self._backlog:
+            return
+        takers = sorted((c for c in self.children if c.up), key=lambda child: child.load_s)
+        fed = set()
+        while takers and self._next():
+            # One each in turn, so that all get their share.
+            ready, takers = takers, []
+            for child in ready:
+                job = self._next()
+                if job is not None and child.takes(job):
+                    child.give(self._backlog.popleft())
+                    takers.append(child)
+            fed.update(takers)
+        for child in fed:
+            self._send(child)
+        self._watch.arm()
+
+    def _next(self) -> Job | None:
+        """The first task that waits and can be sent at all."""
+        while self._backlog:
+            job = self._backlog[0]
+            if job.encode():
+                job.expected_s = self._pace.expected_s(job.name)
+                return job
+            self._backlog.remove(job)
+            self.settled()
+        return None
+
+    def _send(self, child: PoolProcess) -> None:
+        if child.tasks_fd < 0 or not child.outbox:
+            return
+        self.writes += 1
+        if not child.send():
+            self.supervisor.await_writable(child, self._send)
+            child.blocked = True
+        elif child.blocked:
+            self.supervisor.forget_writer(child)
+            child.blocked = False
+
+    # What comes back
+
+    def _on_answers(self, child: PoolProcess) -> None:
+        self.hear(child)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        self._feed()
+        if self.room():
+            self._on_room()
+
+    def hear(self, child: PoolProcess, *, everything: bool = False) -> None:
+        """Take note of what a child has said."""
+        for frame in child.frames(everything=everything):
+            self._read(child, frame)
+        if child.mute:
+            self.supervisor.mute(child)
+        self._tell()
+
+    def _read(self, child: PoolProcess, frame: Frame) -> None:
+        kind = frame.kind
+        if kind == calls.ANSWERS:
+            for number, text, runtime_s, spent_s in calls.decode_answers(frame.payload):
+                self._heard.append((child, number, True, (0, text, runtime_s), spent_s))
+        elif kind == calls.OUTCOME:
+            self._heard.append((child, frame.number, *calls.decode_outcome(frame.payload)))
+        elif kind == calls.SKIPPED:
+            self.requeue(child.skipped(frame))
+        elif kind == calls.UP:
+            child.mark_up(frame)
+            self.supervisor.note_up()
+        elif kind == calls.LEAVING:
+            self._tell()
+            child.mark_leaving()
+            child.said_goodbye = True
+            self.requeue(child.not_begun())
+
+    def _tell(self) -> None:
+        heard = self._heard
+        while heard:
+            child, number, ended, value, spent_s = heard.popleft()
+            began_s = child.began_s(number)
+            job = child.take(number)
+            if job is None:
+                continue  # settled before its answer came
+            self.written += 1
+            self._pace.observe(job.name, spent_s)
+            job.accept(child.pid, began_s)
+            self.settled()
+            if ended:
+                job.succeed(value)
+            else:
+                job.fail(value)
+
+    def end_unsaid(self, child: PoolProcess) -> None:
+        """Settle what has ended well and will not, or not soon, be told by its child."""
+        for number in child.done_unsaid():
+            spent_s = child.spent_s(number)
+            self._heard.append((child, number, True, (0, LOST_TEXT, spent_s), spent_s))
+        self._tell()
+
+    def _on_end(self, child: PoolProcess) -> None:
+        """A child is dead: what it had done counts, what it had not begun goes elsewhere."""
+        self.hear(child, everything=True)
+        self.end_unsaid(child)
+        current = child.now()
+        self.requeue(child.not_begun())
+        if current is not None:
+            number, job, began_s = current
+            child.take(number)
+            job.accept(child.pid, began_s)
+            self.settled()
+            job.fail(error_info(_reason(job, child)))
+        self._go_on()
+
+    # What runs
+
+    def running(self) -> list[Running]:
+        """By the children's own words."""
+        found = []
+        for child in self.children:
+            current = child.now()
+            if current is not None:
+                _, job, began_s = current
+                found.append(Running(job.correlation_id, child.pid, began_s))
+        return found
+
+    def refresh(self) -> None:
+        """Tell of what has ended and begun, as of now."""
+        for child in tuple(self.children):
+            self.hear(child)
+            current = child.now()
+            if current is not None:
+                _, job, began_s = current
+                job.accept(child.pid, began_s)
+
+    def end_soon(self, pid: int, number: int) -> None:
+        """Send this signal to the child of this pid, for the task that is meant."""
+        for child in self.children:
+            if child.pid == pid:
+                child.to_signal = number
+                self.settle_soon()
+
+    def settle_soon(self) -> None:
+        """In the loop's next turn, when all that is said about a task has been said."""
+        if not self._settling and self._hub is not None:
+            self._settling = True
+            self._hub.call_soon(self._settle)
+
+    def _settle(self) -> None:
+        """Carry out what was asked of single tasks: to end them, begun or not."""
+        self._settling = False
+        # Before answers are heard: one that has just ended must not be mistaken for the next.
+        meant = {c.pid: c.called_off() for c in self.children if c.to_signal is not None}
+        self.refresh()
+        for child in tuple(self.children):
+            if child.to_signal is not None:
+                self._signal(child, meant.get(child.pid) or child.called_off())
+            elif child.called_off():
+                self.requeue(child.recall())
+        for job in [job for job in self._backlog if job.terminated is not None]:
+            self._backlog.remove(job)
+            job.accept(os.getpid(), time.monotonic())
+            self.settled()
+            job.fail(error_info(Terminated(job.terminated)))
+
+    def _signal(self, child: PoolProcess, meant: int | None) -> None:
+        number, child.to_signal = child.to_signal or 0, None
+        # With nothing behind it the signal cannot meet another task.
+        self.requeue(child.recall())
+        current = child.now()
+        if current is None or meant not in {None, current[0]}:
+            return
+        running, job, _ = current
+        job.terminated = number
+        if number == signal.SIGUSR1:
+            child.warn(running)
+        else:
+            child.signal(number)
+
+    # While the pool ends, after Celery's loop
+
+    def turn(self, wait_s: float) -> None:
+        """One turn: wait for any child to say something or to end, and act on it."""
+        poller = select.poll()
+        for child in self.children:
+            if not child.mute:
+                poller.register(child.answers_fd, select.POLLIN)
+            if child.pid_fd is not None:
+                poller.register(child.pid_fd, select.POLLIN)
+        poller.poll(int(wait_s * 1000))
+        for child in tuple(self.children):
+            self.hear(child)
+        self.supervisor.look()
+
+
+def _reason(job: Job, child: PoolProcess) -> Any:
+    if job.terminated is not None:
+        return Terminated(job.terminated)
+    return WorkerLostError(f"Worker exited prematurely: {human_status(child.exit_code)}.")
