@@ -39,6 +39,9 @@ from laneway.tasks.errors import BrokerUnavailable
 logger = get_logger(__name__)
 
 DRAIN_POLL_S = 0.1
+WAITED_LONG_S = 1.0
+"""What has waited so long in this worker, another may have before."""
+
 MALFORMED = "malformed envelope"
 UNFIT_BROKER = "this Redis is not fit to hold work"
 ASK_AGAIN_MS = 1_000
@@ -98,15 +101,32 @@ class LaneConsumer(Consumer):
         """Everything is up: the link may deliver."""
         super().on_ready()
         if self.app.settings.transport == "laneway":
+            self.pool.on_room = self.lane.link.pump_soon
             self.lane.link.attach(self.hub, self.deliver, self.room)
+            self.timer.call_repeatedly(WAITED_LONG_S, self._give_back_what_waits)
 
     def on_close(self) -> None:
         """What Celery drops here, since it could not be acknowledged, is held by the link."""
 
     def room(self) -> int:
-        """How many more messages may be claimed."""
-        queue = self.lane.queue
-        return queue.concurrency + queue.prefetch - len(state.reserved_requests)
+        """How many more messages may be claimed: what the pool takes, and the lane's `prefetch`."""
+        room: int = self.pool.room()
+        prefetch = self.lane.queue.prefetch
+        if room > 0 or not prefetch:
+            return room
+        waiting = sum(request.time_start is None for request in tuple(state.reserved_requests))
+        return max(0, prefetch - waiting)
+
+    def _give_back_what_waits(self) -> None:
+        """Let other workers have what waits here behind tasks that turned out to be long."""
+        if not self.lane.queue.prefetch:
+            self._give_back(self.pool.withdraw(older_than_s=WAITED_LONG_S))
+
+    def _give_back(self, withdrawn: list[str]) -> None:
+        for name in withdrawn:
+            request = self.lane.holding.get(name) or state.requests.get(name)
+            if request is not None:
+                request.give_back()
 
     def deliver(self, claim: Claim) -> None:
         """Take a claimed message: park it until it is due, bury what is none, start the rest."""
@@ -176,6 +196,7 @@ class LaneConsumer(Consumer):
             return  # Redis is away: `ensure_connected` ends the worker
         self.consuming(False)
         self.lane.link.stop_claiming()
+        self._give_back(self.pool.withdraw())
         for request in self._waiting():
             request.give_back()
         self.timer.call_repeatedly(DRAIN_POLL_S, self._stop_when_done)

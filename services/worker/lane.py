@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import redis
 from celery.exceptions import BackendError
@@ -67,3 +68,5 @@ class Lane:
     attempts: Attempts
     metrics: Metrics
     pulse: Pulse = field(default_factory=Pulse)
+    holding: dict[str, Any] = field(default_factory=dict)
+    """Claim to the request that holds it."""

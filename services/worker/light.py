@@ -12,13 +12,14 @@ from base64 import b64decode
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from weakref import ref
 
 from celery import signals
 from celery.exceptions import InvalidTaskError
 from celery.worker import state
-from celery.worker.request import create_request_cls
 from kombu.serialization import loads
 
+from laneway.observability.outcomes import Outcome
 from laneway.services.worker.body import run_body
 from laneway.services.worker.hold import ClaimHold
 from laneway.services.worker.request import ObservedRequest, capped, whole
@@ -73,7 +74,56 @@ class LaneRequest(ObservedRequest):
         headers["hostname"] = self._hostname
         headers["delivery_info"] = self._delivery_info
         self._received_at_s = time.time()
+        self.claim = claim.id
         self.hold = ClaimHold(self.lane.link, claim.id, claim.deliveries)
+        self.lane.holding[claim.id] = self
+
+    def execute_using_pool(self, pool: Any, **_: Any) -> None:
+        """Hand the task to the pool."""
+        # The same dictionary travels to the child: what it starts hangs under this attempt.
+        self._request_dict.update(self.start_attempt().headers)
+        soft_s, hard_s = self._limits()
+        result = pool.apply_async(
+            run_body,
+            args=(
+                self._type,
+                self.id,
+                self._request_dict,
+                self._body,
+                self._content_type,
+                self._content_encoding,
+            ),
+            accept_callback=self.on_accepted,
+            timeout_callback=self.on_timeout,
+            callback=self.on_success,
+            error_callback=self.on_failure,
+            soft_timeout=soft_s,
+            timeout=hard_s,
+            correlation_id=self.claim,
+        )
+        self._apply_result = None if result is None else ref(result)
+
+    def on_success(self, answer: tuple[int, Any, float], **_: Any) -> None:
+        """The task has ended, by itself: well, or with an error that was stored."""
+        failed, result, runtime_s = answer
+        if failed:
+            self.on_failure(result, return_ok=True)
+            return
+        self.end_attempt(Outcome.SUCCESS)
+        state.task_ready(self, successful=True)
+        if self._task.acks_late:
+            self.acknowledge()
+        self.send_event("task-succeeded", result=result, runtime=runtime_s)
+
+    def acknowledge(self) -> None:
+        """The message is done with."""
+        self.lane.holding.pop(self.claim, None)
+        super().acknowledge()
+
+    def reject(self, requeue: bool = False) -> None:
+        """The message is done with, or comes back."""
+        self.lane.holding.pop(self.claim, None)
+        super().reject(requeue)
 
     @property
     def _payload(self) -> Any:
@@ -105,20 +155,11 @@ class LaneRequest(ObservedRequest):
 
 def light_strategy(task: Any, consumer: Any) -> Light:
     """How messages of one task go to the pool."""
-    made = create_request_cls(
-        LaneRequest,
-        task,
-        consumer.pool,
-        consumer.hostname,
-        consumer.event_dispatcher,
-        trace=run_body,
-        app=consumer.app,
-    )
     events = consumer.event_dispatcher and consumer.event_dispatcher.enabled and task.send_events
     start, received = consumer.on_task_request, signals.task_received
 
     def light(envelope: dict[str, Any], claim: Claim) -> None:
-        request = made(envelope, claim, consumer, task)
+        request = LaneRequest(envelope, claim, consumer, task)
         if (request.expires or request.id in state.revoked or request.stamped_headers) and (
             request.revoked()
         ):

@@ -76,6 +76,8 @@ class ObservedRequest(Request):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Wrap the two methods that Celery generates anew, below this class, for every task."""
         super().__init_subclass__(**kwargs)
+        if cls.__name__ != "Request":
+            return  # one of ours, which does it by itself
         cls.execute_using_pool = _starting(cls.execute_using_pool)
         cls.on_success = _succeeding(cls.on_success)
 
