@@ -1,6 +1,7 @@
 """The lanes: what they hold, and their dead letters."""
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -11,8 +12,12 @@ from laneway.services.gateway.models import DeadLetters, Lane, Lanes, presentabl
 from laneway.services.gateway.routes.responses import READ, refusals
 from laneway.tasks.broker.backlog import read_backlogs
 from laneway.tasks.broker.client import reaching
-from laneway.tasks.broker.dead_letters import read_dead_letters
+from laneway.tasks.broker.dead_letters import iterate
 from laneway.tasks.dispatch import known_tasks
+
+
+_SHOWN = ("id", "kind", "reason", "task", "task_id", "worker", "deliveries", "died_at_s")
+"""What a list of dead letters tells: nothing of what the tasks were given."""
 
 
 def routes() -> APIRouter:
@@ -47,8 +52,9 @@ def dead_letters(
     _ = gateway.app.catalogue[queue]
     caller.require_queue(queue)
     with gateway.outage.watch(), reaching(gateway.settings.broker):
-        found = read_dead_letters(gateway.broker, queue, limit)
-    return DeadLetters(queue=queue, dead_letters=presentable(found))
+        found = list(islice(iterate(gateway.broker, queue), limit))
+    shown = [{name: getattr(letter, name) for name in _SHOWN} for letter in found]
+    return DeadLetters(queue=queue, dead_letters=presentable(shown))
 
 
 def _lanes(gateway: Gateway, names: Iterable[str]) -> list[Lane]:
