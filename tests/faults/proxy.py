@@ -66,7 +66,8 @@ class _Link:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             writer.transport.abort()
         for task in self.tasks:
-            task.cancel()
+            if task is not asyncio.current_task():  # which is about to end as it should
+                task.cancel()
 
 
 class FaultProxy:

@@ -1,13 +1,13 @@
 """Messages that cannot run: each is kept with its reason, and no worker is lost over it."""
 
-import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from bad_messages import BROKEN_ENVELOPES, BROKEN_FIELDS, NO_MESSAGES, Change, body
 from laneway.tasks.app import LanewayApp
 from laneway.tasks.broker import keys
 from laneway.tasks.broker.dead_letters import read_dead_letters
@@ -104,9 +104,6 @@ def test_pickle_is_refused_unread(app, module_redis, worker) -> None:
     assert "content type" in letter["reason"]
 
 
-Change = Callable[[dict[str, Any]], object]
-
-
 def send_changed(app: LanewayApp, server: RedisServer, change: Change) -> dict[str, Any]:
     """Publish a task to a lane without a worker, and move it to ours with a change."""
     app.tasks["lane.add"].apply_async((1, 2), queue="documents")
@@ -117,47 +114,12 @@ def send_changed(app: LanewayApp, server: RedisServer, change: Change) -> dict[s
     return message
 
 
-def body(content: Any) -> str:
-    return base64.b64encode(json.dumps(content).encode()).decode()
-
-
-BROKEN_FIELDS: dict[str, Change] = {
-    "eta": lambda message: message["headers"].update(eta="soon"),
-    "expires": lambda message: message["headers"].update(expires="late"),
-    "timelimit": lambda message: message["headers"].update(timelimit=["long", None]),
-    "retries": lambda message: message["headers"].update(retries="few"),
-    "body is no JSON": lambda message: message.update(body=base64.b64encode(b"{").decode()),
-    "body is no base64": lambda message: message.update(body="~"),
-    "content type": lambda message: message.update({"content-type": "text/x-odd"}),
-    "body is a string": lambda message: message.update(body=body("x")),
-    "body is a map": lambda message: message.update(body=body({"a": 1})),
-    "body is short": lambda message: message.update(body=body([[1, 2]])),
-    "args are no list": lambda message: message.update(body=body([5, {}, {}])),
-    "kwargs are no map": lambda message: message.update(body=body([[1, 2], 5, {}])),
-    "embed is no map": lambda message: message.update(body=body([[1, 2], {}, 5])),
-}
-
-
 @pytest.mark.parametrize("name", BROKEN_FIELDS)
 def test_a_message_with_a_broken_field_fails_its_task(app, module_redis, worker, name: str) -> None:
     message = send_changed(app, module_redis, BROKEN_FIELDS[name])
     task_id = message["headers"]["id"]
     assert fails(app, task_id)
     wait_for(lambda: not held(module_redis, LANE, task_id), "the ack")
-
-
-BROKEN_ENVELOPES: dict[str, Change] = {
-    "no headers": lambda message: message.update(headers={}),
-    "headers are null": lambda message: message.update(headers=None),
-    "headers are a list": lambda message: message.update(headers=[1]),
-    "no id": lambda message: message["headers"].pop("id"),
-    "id is a number": lambda message: message["headers"].update(id=5),
-    "task is a list": lambda message: message["headers"].update(task=["lane.add"]),
-    "task is null": lambda message: message["headers"].update(task=None),
-    "nothing but a name": lambda message: message.update(
-        headers={}, body=body({"task": "lane.add"})
-    ),
-}
 
 
 @pytest.mark.parametrize("name", BROKEN_ENVELOPES)
@@ -171,9 +133,7 @@ def test_an_envelope_that_is_none_is_kept(app, module_redis, worker, name: str) 
     wait_for(lambda: worker_holds_nothing(module_redis), "the ack")
 
 
-@pytest.mark.parametrize(
-    "entry", ["garbage", "", "[]", "{}", "5", '{"body": "", "properties": {}}', "\udcff"]
-)
+@pytest.mark.parametrize("entry", NO_MESSAGES)
 def test_what_is_no_message_at_all_is_kept(module_redis, worker, entry: str) -> None:
     before = len(letters(module_redis))
     with module_redis.client() as client:
