@@ -4,6 +4,7 @@ The worker's parent process owns an attempt from the hand-over to the pool until
 an attempt whose process was killed has its span, its count and its line like any other.
 """
 
+import logging
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,11 +20,14 @@ from laneway.observability.headers import (
 from laneway.observability.metrics import Metrics
 from laneway.observability.outcomes import Outcome
 from laneway.observability.running import Clock, Flight, RunningTable
-from laneway.observability.spans import Tracer
+from laneway.observability.spans import NO_SPAN, Tracer
 
 
 class Logger(Protocol):
-    """What writes the line of an attempt; a structlog logger is one."""
+    """What writes the line of an attempt; structlog's logger over the standard library is one."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the standard library's name
+        """Whether lines of this level are written at all."""
 
     def info(self, event: str, **keys: Any) -> Any:
         """Write a line."""
@@ -197,6 +201,8 @@ class Attempt:
             metrics.soft_timeouts.inc(queue=queue, task=task, handled=handled)
 
     def _end_span(self, end: _End) -> None:
+        if self._span is NO_SPAN:
+            return
         if self._held_a_slot(end):
             wait_span(self._attempts.tracer, self._start, self._began_at_s)
         if end.outcome is Outcome.RETRY:
@@ -215,9 +221,13 @@ class Attempt:
 
     def _log(self, end: _End) -> None:
         start, logger = self._start, self._attempts.logger
-        write = logger.info
+        write, level = logger.info, logging.INFO
         if end.outcome.is_error:
-            write = logger.error if end.final else logger.warning
+            write, level = logger.warning, logging.WARNING
+            if end.final:
+                write, level = logger.error, logging.ERROR
+        if not logger.isEnabledFor(level):
+            return
         write(
             "attempt",
             task_id=start.task_id,

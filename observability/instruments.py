@@ -4,6 +4,7 @@ Labels are given by name. A label that is a Python keyword takes an underscore: 
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import prometheus_client as prometheus
 from prometheus_client import CollectorRegistry
@@ -15,9 +16,25 @@ Exemplar = Mapping[str, str]
 
 
 class _Instrument:
+    _root: Any
+
     def __init__(self, metric: Metric, guard: LabelGuard) -> None:
         self._metric = metric
         self._guard = guard
+        # By the labels as they are given. Only labels that stand as they are get here, so it is as
+        # bounded as the series.
+        self._known: dict[tuple[tuple[str, str], ...], Any] = {}
+
+    def _series(self, labels: Mapping[str, str]) -> Any:
+        """The series of these labels; every attempt asks for several, so the way is short."""
+        given = tuple(labels.items())
+        found = self._known.get(given)
+        if found is None:
+            values = self._cleaned(labels)
+            found = self._root.labels(*values) if values else self._root
+            if set(values) == set(labels.values()):
+                self._known[given] = found
+        return found
 
     def _cleaned(self, labels: Mapping[str, str]) -> list[str]:
         given = {name.rstrip("_"): value for name, value in labels.items()}
@@ -40,9 +57,7 @@ class Counter(_Instrument):
 
     def inc(self, amount: float = 1, *, exemplar: Exemplar | None = None, **labels: str) -> None:
         """Add to the series of these labels; an amount of 0 creates it."""
-        values = self._cleaned(labels)
-        series = self._root.labels(*values) if values else self._root
-        series.inc(amount, dict(exemplar) if exemplar else None)
+        self._series(labels).inc(amount, dict(exemplar) if exemplar else None)
 
 
 class Gauge(_Instrument):
@@ -56,8 +71,7 @@ class Gauge(_Instrument):
 
     def set(self, value: float, **labels: str) -> None:
         """Set the series of these labels."""
-        values = self._cleaned(labels)
-        (self._root.labels(*values) if values else self._root).set(value)
+        self._series(labels).set(value)
 
 
 class Histogram(_Instrument):
@@ -76,6 +90,4 @@ class Histogram(_Instrument):
 
     def observe(self, value: float, *, exemplar: Exemplar | None = None, **labels: str) -> None:
         """Count a value, in the metric's unit."""
-        values = self._cleaned(labels)
-        series = self._root.labels(*values) if values else self._root
-        series.observe(value, dict(exemplar) if exemplar else None)
+        self._series(labels).observe(value, dict(exemplar) if exemplar else None)

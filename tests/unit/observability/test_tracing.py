@@ -35,12 +35,12 @@ from laneway.observability.outcomes import Outcome
 from laneway.observability.publishing import Publish, publish_span
 from laneway.observability.runs import run_span
 from laneway.observability.tracing import start_tracing
-import structlog
+import logging
 tracing = start_tracing(None, "laneway-worker")
 metrics = Metrics()
 with publish_span(Publish("1", "t", "q"), metrics, tracing.tracer) as headers:
     pass
-attempts = Attempts(metrics, tracing.tracer, structlog.get_logger())
+attempts = Attempts(metrics, tracing.tracer, logging.getLogger())
 attempt = attempts.start(AttemptStart("1", "t", "q", 1.0, headers=headers))
 run_span(tracing.child().tracer, "t", "1", attempt.headers).end()
 attempt.finish(Outcome.SUCCESS)
