@@ -21,6 +21,7 @@ from laneway.tasks.broker.options import (
     tls_options,
     transport_of,
 )
+from laneway.tasks.broker.results import PREFIX as RESULTS
 from laneway.tasks.builtin import BUILTIN_TASKS, home_queue
 from laneway.tasks.errors import CatalogueError, ConfigurationError, UnknownQueue
 from laneway.tasks.queues import Catalogue, Queue, cached_catalogue
@@ -317,7 +318,7 @@ def _queues(catalogue: Catalogue) -> dict[str, Any]:
 
 def _results(settings: Settings) -> dict[str, Any]:
     return {
-        "result_backend": settings.results,
+        "result_backend": RESULTS + settings.results,
         "redis_backend_use_ssl": tls_options(settings, settings.results),
         "result_expires": settings.result_expires_s,
         "redis_socket_timeout": settings.broker_timeout_s,

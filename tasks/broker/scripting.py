@@ -11,7 +11,7 @@ from redis.exceptions import NoScriptError
 
 _FOLDER = Path(__file__).with_name("scripts")
 _SHARED = "records"
-_ALONE = frozenset({"take_turn"})
+_ALONE = frozenset({"take_turn", "store_result"})
 """Scripts that move no messages and so need nothing of what the others share."""
 
 FENCED = -1

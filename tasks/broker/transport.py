@@ -10,6 +10,8 @@ import json
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -80,11 +82,23 @@ class Channel(kombu_redis.Channel):
 
     QoS = QoS
     lane_link: LaneLink | None = None
+    _publisher: Any = None
     from_transport_options = (*kombu_redis.Channel.from_transport_options, "lane_link")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._links: dict[str, LaneLink] = {}
+
+    @contextmanager
+    def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
+        """A client to publish with; kombu makes one anew each time, which costs more than it sends."""
+        if self._publisher is None:
+            self._publisher = self._create_client()
+        yield client or self._publisher
+
+    def _disconnect_pools(self) -> None:
+        self._publisher = None
+        super()._disconnect_pools()
 
     @property
     def active_queues(self) -> list[str]:
