@@ -11,14 +11,16 @@ from billiard.einfo import ExceptionInfo
 from billiard.pool import MaybeEncodingError
 from celery.app.trace import fast_trace_task, trace_task_ret
 
-FAST, TRACE, PICKLED = 1, 2, 3
-"""Kinds of frames to a child: a task for either of Celery's tracers, or anything to be called."""
+from laneway.services.worker.body import run_body
+
+BODY, FAST, TRACE, PICKLED = 1, 2, 3, 4
+"""Kinds of frames to a child: a task for our tracer or either of Celery's, or any other call."""
 
 UP, ANSWERS, OUTCOME, SKIPPED, LEAVING = 1, 2, 3, 4, 5
 """Kinds of frames from a child: it is ready; tasks that went well; how one went that did not; up to
 which number it skipped what was taken back; it takes no more and ends."""
 
-_TRACERS = {fast_trace_task: FAST, trace_task_ret: TRACE}
+_TRACERS = {run_body: BODY, fast_trace_task: FAST, trace_task_ret: TRACE}
 _TARGETS = {kind: target for target, kind in _TRACERS.items()}
 _TRACER_ARGUMENTS = 6
 

@@ -30,18 +30,10 @@ class Dispatcher:
         recipe: what the children are made with.
         up_within_s: how long one may take to start.
         on_room: called when there is room again.
-        on_settled: called for every task that the pool holds no longer.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        up_within_s: float,
-        on_room: Callable[[], None],
-        on_settled: Callable[[], None],
-    ) -> None:
+    def __init__(self, recipe: Recipe, up_within_s: float, on_room: Callable[[], None]) -> None:
         self._on_room = on_room
-        self.settled = on_settled
         self.supervisor = Supervisor(recipe, up_within_s, self._on_answers, self._on_end)
         self.children = self.supervisor.children
         self.open = True
@@ -95,8 +87,6 @@ class Dispatcher:
         if taken:
             gone = set(map(id, taken))
             self._backlog = deque(job for job in self._backlog if id(job) not in gone)
-        for _ in taken:
-            self.settled()
         return [job.correlation_id or "" for job in taken]
 
     def holds_begun(self) -> bool:
@@ -136,7 +126,6 @@ class Dispatcher:
                 job.expected_s = self._pace.expected_s(job.name)
                 return job
             self._backlog.remove(job)
-            self.settled()
         return None
 
     def _send(self, child: PoolProcess) -> None:
@@ -198,7 +187,6 @@ class Dispatcher:
             self.written += 1
             self._pace.observe(job.name, spent_s)
             job.accept(child.pid, began_s)
-            self.settled()
             if ended:
                 job.succeed(value)
             else:
@@ -221,7 +209,6 @@ class Dispatcher:
             number, job, began_s = current
             child.take(number)
             job.accept(child.pid, began_s)
-            self.settled()
             job.fail(error_info(_reason(job, child)))
         self._go_on()
 
@@ -273,7 +260,6 @@ class Dispatcher:
         for job in [job for job in self._backlog if job.terminated is not None]:
             self._backlog.remove(job)
             job.accept(os.getpid(), time.monotonic())
-            self.settled()
             job.fail(error_info(Terminated(job.terminated)))
 
     def _signal(self, child: PoolProcess, meant: int | None) -> None:

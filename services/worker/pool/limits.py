@@ -34,9 +34,6 @@ class Watched(Protocol):
     def requeue(self, jobs: Iterable[Job]) -> None:
         """Put tasks that have not begun before all others that wait."""
 
-    def settled(self) -> None:
-        """A task has had its outcome."""
-
 
 class Watch:
     """Looks while anything runs."""
@@ -118,4 +115,3 @@ class Watch:
         child.kill()
         if job is not None:
             job.reach_hard_limit()
-            self._pool.settled()

@@ -33,8 +33,8 @@ TERMINATE_LIMIT_S = 2.0
 class ProcessPool(BasePool):
     """A Celery pool; see `face.Pool` for what it offers beyond that."""
 
-    uses_semaphore = True
-    """Whether Celery hands over one task a process; the look-ahead wants it False."""
+    uses_semaphore = False
+    """Celery's would let it have one task a process."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -50,7 +50,6 @@ class ProcessPool(BasePool):
             recipe,
             self.app.conf.worker_proc_alive_timeout,
             on_room=self._tell_room,
-            on_settled=self._release_slot,
         )
         self._supervisor = self._dispatcher.supervisor
         self._ended = False
@@ -200,18 +199,13 @@ class ProcessPool(BasePool):
     def _tell_room(self) -> None:
         self.on_room()  # whoever listens by now
 
-    def _release_slot(self) -> None:
-        semaphore = self.options.get("semaphore")
-        if self.uses_semaphore and semaphore is not None:
-            semaphore.release()
-
     def _get_info(self) -> dict[str, Any]:
         info: dict[str, Any] = super()._get_info()
         dispatcher, options = self._dispatcher, self.options
         return info | {
             "processes": [child.pid for child in dispatcher.children],
             "max-tasks-per-child": options.get("maxtasksperchild") or "N/A",
-            "put-guarded-by-semaphore": self.uses_semaphore,
+            "put-guarded-by-semaphore": False,
             "timeouts": (options.get("soft_timeout") or 0, options.get("timeout") or 0),
             "writes": {"total": dispatcher.writes, "tasks": dispatcher.written},
         }
