@@ -6,25 +6,33 @@ when somebody looks.
 """
 
 import json
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import redis
+from redis.client import NEVER_DECODE
 
 from laneway.tasks.broker import keys
 from laneway.tasks.broker.scripting import run
+from laneway.tasks.queues import DeadLetterRetention
 
 PAGE = 500
-LOG_KEPT = 1_000
-"""Entries kept of what was done to a lane's dead letters."""
+"""Dead letters that one command is asked for."""
+
+READ_BYTES = 8 * 2**20
+"""What is read at once: a lane may hold many large messages."""
 
 
 @dataclass(frozen=True)
 class DeadLetter:
     """One message that could not run. Times are seconds since the epoch.
 
-    `kind` is one of a few words, `reason` says more; `message` is what the producer sent.
+    `kind` is one of a few words, `reason` says more; `message` is what the producer sent, or None
+    if it is larger than was asked for.
     """
 
     id: str
@@ -33,13 +41,14 @@ class DeadLetter:
     worker: str
     deliveries: int
     died_at_s: float
-    message: bytes
+    size_bytes: int
+    message: bytes | None
 
-    @property
+    @cached_property
     def envelope(self) -> dict[str, Any]:
         """The message as JSON reads it; empty if it is no JSON object."""
         try:
-            found = json.loads(self.message)
+            found = json.loads(self.message or b"")
         except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
@@ -57,17 +66,41 @@ class DeadLetter:
     def _header(self, name: str) -> str | None:
         headers = self.envelope.get("headers")
         value = headers.get(name) if isinstance(headers, dict) else None
-        return value if isinstance(value, str) else None
+        # JSON can spell half a surrogate pair, which no terminal and no answer can carry.
+        return value.encode(errors="replace").decode() if isinstance(value, str) else None
+
+    def summary(self) -> dict[str, Any]:
+        """All but the message: nothing of what the task was given."""
+        names = ("id", "kind", "reason", "task", "task_id", "worker", "deliveries", "died_at_s")
+        return {name: getattr(self, name) for name in (*names, "size_bytes")}
+
+    def whole(self) -> dict[str, Any]:
+        """With the message: text in `message`, or what is no UTF-8 as base64; `encoding` tells."""
+        return {**self.summary(), **_presented(self.message)}
+
+
+def _presented(message: bytes | None) -> dict[str, str | None]:
+    if message is None:
+        return {"encoding": None, "message": None}
+    try:
+        return {"encoding": "utf-8", "message": message.decode()}
+    except UnicodeDecodeError:
+        return {"encoding": "base64", "message": b64encode(message).decode()}
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which dead letters are meant; what is not given matches all."""
+    """Which dead letters are meant; what is not given matches all. From `after_s` to `before_s`."""
 
     kind: str | None = None
     task: str | None = None
     before_s: float | None = None
     after_s: float | None = None
+
+    @property
+    def reads_records(self) -> bool:
+        """Whether the time alone does not tell."""
+        return self.kind is not None or self.task is not None
 
     def matches(self, letter: DeadLetter) -> bool:
         """Whether a dead letter is meant."""
@@ -79,95 +112,158 @@ class Filter:
         )
 
 
+EVERY = Filter()
+
+
 @dataclass(frozen=True)
-class Action:
-    """What was done to dead letters: what, to how many, by whom and why."""
+class Order:
+    """In which order dead letters come, and how much of them."""
 
-    verb: str
-    count: int
-    by: str
-    why: str
-    at_s: float = 0.0
+    oldest_first: bool = False
+    most_bytes: int | None = None
+    """Of a larger message only the head is read."""
 
 
-def iterate(client: "redis.Redis", lane: str, wanted: Filter | None = None) -> Iterator[DeadLetter]:
-    """The lane's dead letters that are meant, the youngest first.
-
-    `client` may decode its answers or not; what no UTF-8 is comes through either way only when it
-    does not.
-    """
-    wanted = wanted or Filter()
-    highest = f"({wanted.before_s * 1000:.0f}" if wanted.before_s is not None else "+inf"
-    lowest = f"{wanted.after_s * 1000:.0f}" if wanted.after_s is not None else "-inf"
-    # By name, not by place: places shift when letters go meanwhile.
-    ids = client.zrevrangebyscore(keys.dead_letters(lane), highest, lowest)
-    for start in range(0, len(ids), PAGE):
-        page = [_text(letter) for letter in ids[start : start + PAGE]]
-        records = client.hmget(keys.dead_records(lane), page)
-        for letter, record in zip(page, records, strict=True):
-            found = _parse(letter, record)
-            if found is not None and wanted.matches(found):
-                yield found
+YOUNGEST_FIRST = Order()
 
 
-def read_dead_letter(client: "redis.Redis", lane: str, letter: str) -> DeadLetter | None:
+def iterate(
+    client: "redis.Redis", lane: str, wanted: Filter = EVERY, order: Order = YOUNGEST_FIRST
+) -> Iterator[DeadLetter]:
+    """The lane's dead letters that are meant; those that die meanwhile are left out."""
+    for ids in _pages(client, lane, wanted, oldest_first=order.oldest_first):
+        for letter in _read(client, lane, ids, order.most_bytes):
+            if wanted.matches(letter):
+                yield letter
+
+
+def iterate_ids(client: "redis.Redis", lane: str, wanted: Filter = EVERY) -> Iterator[str]:
+    """The ids of the dead letters that are meant, the oldest first."""
+    if wanted.reads_records:
+        for letter in iterate(client, lane, wanted, Order(oldest_first=True)):
+            yield letter.id
+    else:
+        for ids in _pages(client, lane, wanted, oldest_first=True):
+            yield from ids
+
+
+def read_dead_letter(
+    client: "redis.Redis", lane: str, letter: str, most_bytes: int | None = None
+) -> DeadLetter | None:
     """One dead letter, or None if there is none of this id."""
-    return _parse(letter, client.hget(keys.dead_records(lane), letter))
+    return next(_read(client, lane, [letter], most_bytes), None)
 
 
-def replay(client: "redis.Redis", lane: str, letters: Iterable[str]) -> int:
-    """Put dead letters back on their lane, as if just sent; how many were still there."""
-    return _move(client, "replay", lane, letters)
+def prune(client: "redis.Redis", lane: str, kept: DeadLetterRetention) -> int:
+    """Remove the dead letters that are too many and too old; how many those were.
+
+    Every burial does it too, but on a lane where nothing dies any more nobody else would.
+    """
+    names, gone = [keys.dead_letters(lane), keys.dead_records(lane)], 0
+    while True:
+        removed = int(run(client, "prune", names, [kept.count, kept.seconds * 1000]))
+        gone += removed
+        if not removed:
+            return gone
 
 
-def discard(client: "redis.Redis", lane: str, letters: Iterable[str]) -> int:
-    """Remove dead letters for good; how many were still there."""
-    return _move(client, "discard", lane, letters)
-
-
-def log_action(client: "redis.Redis", lane: str, action: Action) -> None:
-    """Note what was done to a lane's dead letters, by Redis's clock."""
+def now_ms(client: "redis.Redis") -> int:
+    """Redis's clock, milliseconds since the epoch."""
     seconds, micros = client.time()
-    at_s = int(seconds) + int(micros) / 1e6
-    entry = json.dumps({"version": 1, **replace(action, at_s=at_s).__dict__})
-    with client.pipeline() as pipe:
-        pipe.lpush(keys.dead_log(lane), entry)
-        pipe.ltrim(keys.dead_log(lane), 0, LOG_KEPT - 1)
-        pipe.execute()
+    return int(seconds) * 1000 + int(micros) // 1000
 
 
-def read_actions(client: "redis.Redis", lane: str, limit: int = 100) -> list[Action]:
-    """What was done to a lane's dead letters, the latest first."""
-    entries = (json.loads(entry) for entry in client.lrange(keys.dead_log(lane), 0, limit - 1))
-    return [
-        Action(e["verb"], int(e["count"]), e["by"], e["why"], float(e["at_s"])) for e in entries
-    ]
+def _pages(
+    client: "redis.Redis", lane: str, wanted: Filter, *, oldest_first: bool
+) -> Iterator[list[str]]:
+    """Ids by time of death. By time, not by place: places shift when letters go meanwhile."""
+    lowest = "-inf" if wanted.after_s is None else f"{wanted.after_s * 1000:.0f}"
+    now, before = now_ms(client), wanted.before_s
+    highest = str(now) if before is None or before * 1000 > now else f"({before * 1000:.0f}"
+    name = keys.dead_letters(lane)
+    while True:
+        ends = (lowest, highest) if oldest_first else (highest, lowest)
+        page: list[tuple[str | bytes, float]] = client.zrange(  # type: ignore[assignment]
+            name, *ends, desc=not oldest_first, byscore=True, offset=0, num=PAGE, withscores=True
+        )
+        ids = [as_text(letter) for letter, _ in page]
+        if len(page) < PAGE:
+            yield ids
+            return
+        # Many may have died in the same millisecond: all of the last one's come with this page.
+        last = page[-1][1]
+        tied: list[str | bytes] = client.zrange(name, last, last, byscore=True)  # type: ignore[assignment]
+        others = [as_text(letter) for letter, at_ms in page if at_ms != last]
+        yield [*others, *map(as_text, tied)]
+        if oldest_first:
+            lowest = f"({last:.0f}"
+        else:
+            highest = f"({last:.0f}"
 
 
-def _move(client: "redis.Redis", script: str, lane: str, letters: Iterable[str]) -> int:
-    names = [keys.dead_letters(lane), keys.dead_records(lane), *keys.ready_lists(lane)]
-    ids, moved = list(letters), 0
-    for start in range(0, len(ids), PAGE):
-        moved += int(run(client, script, names, ids[start : start + PAGE]))
-    return moved
+def _read(
+    client: "redis.Redis", lane: str, ids: list[str], most_bytes: int | None
+) -> Iterator[DeadLetter]:
+    """Dead letters in the order of their ids, a bounded number of bytes at once."""
+    name = keys.dead_records(lane)
+    with client.pipeline(transaction=False) as pipe:
+        for letter in ids:
+            pipe.hstrlen(name, letter)
+        sizes = pipe.execute()
+    batch: list[str] = []
+    batch_bytes = 0
+    for letter, size_bytes in zip(ids, sizes, strict=True):
+        too_large = most_bytes is not None and size_bytes > most_bytes
+        if batch and (too_large or batch_bytes + size_bytes > READ_BYTES):
+            yield from _read_whole(client, name, batch)
+            batch, batch_bytes = [], 0
+        if too_large:
+            yield from _read_head(client, name, letter)
+        else:
+            batch.append(letter)
+            batch_bytes += size_bytes
+    if batch:
+        yield from _read_whole(client, name, batch)
 
 
-def _parse(letter: str, record: str | bytes | None) -> DeadLetter | None:
-    if record is None:
-        return None
-    raw = record if isinstance(record, bytes) else record.encode()
-    head_line, _, message = raw.partition(b"\n")
-    head = json.loads(head_line)
+def _read_whole(client: "redis.Redis", name: str, ids: list[str]) -> Iterator[DeadLetter]:
+    # Whatever the client makes of other answers: a message may be no text.
+    records = client.execute_command("HMGET", name, *ids, **{NEVER_DECODE: True})  # type: ignore[no-untyped-call]
+    for letter, record in zip(ids, records, strict=True):
+        if record is not None:
+            head, _, message = record.partition(b"\n")
+            yield _parse(letter, head, len(message), message)
+
+
+def _read_head(client: "redis.Redis", name: str, letter: str) -> Iterator[DeadLetter]:
+    found = run(client, "head", [name], [letter])
+    if found is not None:
+        head, size_bytes = found
+        yield _parse(letter, head, int(size_bytes), None)
+
+
+def _parse(letter: str, head: str | bytes, size_bytes: int, message: bytes | None) -> DeadLetter:
+    text = head if isinstance(head, str) else head.decode(errors="replace")
+    fields = json.loads(text)
     return DeadLetter(
         id=letter,
-        kind=head["kind"],
-        reason=head["reason"],
-        worker=head["worker"],
-        deliveries=int(head["deliveries"]),
-        died_at_s=head["died_at_ms"] / 1000,
+        kind=fields["kind"],
+        reason=fields["reason"],
+        worker=fields["worker"],
+        deliveries=int(fields["deliveries"]),
+        died_at_s=fields["died_at_ms"] / 1000,
+        size_bytes=size_bytes,
         message=message,
     )
 
 
-def _text(value: str | bytes) -> str:
+def as_text(value: str | bytes) -> str:
+    """An answer of Redis as text, whether its client decodes or not."""
     return value if isinstance(value, str) else value.decode()
+
+
+def in_pages(ids: Iterable[str]) -> Iterator[list[str]]:
+    """Ids in lists of a length that one command may have."""
+    left = iter(ids)
+    while page := list(islice(left, PAGE)):
+        yield page

@@ -15,7 +15,6 @@ from laneway.tasks.broker.client import reaching
 from laneway.tasks.broker.dead_letters import iterate
 from laneway.tasks.dispatch import known_tasks
 
-
 _SHOWN = ("id", "kind", "reason", "task", "task_id", "worker", "deliveries", "died_at_s")
 """What a list of dead letters tells: nothing of what the tasks were given."""
 

@@ -8,6 +8,7 @@
 -- `turn` is the time (ms) for which a rate limit admitted the message, 0 for none.
 
 local VERSION = 1
+local NOTE = '{"laneway":['
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -20,11 +21,14 @@ local function begin_writing(hash)
   redis.call('HDEL', hash, '')
 end
 
--- A message of a ready list: the producer's bytes, how often they were delivered, and so on.
+-- A message of a ready list: the producer's bytes, how often they were delivered, and so on. Anybody
+-- can write a note: one that no record could hold is none, and belongs to the message.
 local function from_list(entry)
   local deliveries, worker, turn, object, at =
-    string.match(entry, '^{"laneway":%[%d+,(%d+),"([^"]*)",(%d+),([01])[^%]]*%],()')
-  if not deliveries then return {raw = entry, deliveries = 0, worker = '-', turn = 0} end
+    string.match(entry, '^{"laneway":%[%d+,(%d+),"([^%s"]+)",(%d+),([01])[^%]]*%],()')
+  if not deliveries or #deliveries > 9 or #turn > 15 then
+    return {raw = entry, deliveries = 0, worker = '-', turn = 0}
+  end
   local raw = string.sub(entry, at)
   if object == '1' then raw = '{' .. raw end
   return {raw = raw, deliveries = tonumber(deliveries), worker = worker, turn = tonumber(turn)}
@@ -32,7 +36,9 @@ end
 
 local function for_list(message)
   local raw = message.raw
-  if message.deliveries == 0 and message.turn == 0 then return raw end
+  -- What begins like a note, and is the producer's, needs one in front to be told from it.
+  local plain = string.sub(raw, 1, #NOTE) ~= NOTE
+  if message.deliveries == 0 and message.turn == 0 and plain then return raw end
   local object = 0
   if string.byte(raw) == 123 then object, raw = 1, string.sub(raw, 2) end
   return string.format('{"laneway":[%d,%d,"%s",%.0f,%d],',
@@ -59,6 +65,20 @@ local function worker_of(claim)
   return string.match(claim, '^(.*)/%d+$') or claim
 end
 
+-- Removes dead letters too many and too old, a hundred of each at most; how many those were.
+local function prune(dead, records, keep, now)
+  local gone, over = 0, redis.call('ZCARD', dead) - keep.count
+  local oldest = over > 0 and redis.call('ZRANGE', dead, 0, math.min(over, 100) - 1) or {}
+  local aged = redis.call('ZRANGEBYSCORE', dead, '-inf', now - keep.ms, 'LIMIT', 0, 100)
+  for _, ids in ipairs({oldest, aged}) do
+    if #ids > 0 then
+      gone = gone + redis.call('ZREM', dead, unpack(ids))
+      redis.call('HDEL', records, unpack(ids))
+    end
+  end
+  return gone
+end
+
 -- Puts a message among the lane's dead letters, and removes those too many and too old.
 -- `letter`: id_seed, raw, kind, reason, deliveries, step, worker; `keep`: count, ms.
 local function bury(dead, records, letter, keep)
@@ -68,18 +88,17 @@ local function bury(dead, records, letter, keep)
     version = VERSION, kind = letter.kind, reason = letter.reason, worker = letter.worker,
     deliveries = letter.deliveries, step = letter.step, died_at_ms = now,
   })
+  -- The head is to be text whatever a stranger wrote into a note.
+  head = string.gsub(head, '[\128-\255]', '?')
   redis.call('HSET', records, id, head .. '\n' .. letter.raw)
   redis.call('ZADD', dead, now, id)
-  local over = redis.call('ZCARD', dead) - keep.count
-  if over > 0 then
-    local oldest = redis.call('ZRANGE', dead, 0, math.min(over, 100) - 1)
-    redis.call('ZREM', dead, unpack(oldest))
-    redis.call('HDEL', records, unpack(oldest))
-  end
-  local aged = redis.call('ZRANGEBYSCORE', dead, '-inf', now - keep.ms, 'LIMIT', 0, 100)
-  if #aged > 0 then
-    redis.call('ZREM', dead, unpack(aged))
-    redis.call('HDEL', records, unpack(aged))
-  end
+  prune(dead, records, keep, now)
   return id
+end
+
+-- Notes what was done to dead letters. `entry` says it, but for the number and the time.
+local function log_action(log, entry, kept, count)
+  if count == 0 then return end
+  redis.call('LPUSH', log, string.format('%d %d %.0f\n', VERSION, count, now_ms()) .. entry)
+  redis.call('LTRIM', log, 0, kept - 1)
 end
