@@ -71,8 +71,18 @@ def wait_for_file(path: Path) -> None:
 def held(server: RedisServer, lane: str, task_id: str) -> list[dict[str, Any]]:
     """The messages of a task that workers of the lane hold."""
     with server.client() as client:
-        entries = client.hvals(keys.unacked(lane))
-    messages = [json.loads(entry)[0] for entry in entries]
+        return of_task(client.hvals(keys.claims(lane)), task_id)
+
+
+def delayed(server: RedisServer, lane: str, task_id: str) -> list[dict[str, Any]]:
+    """The messages of a task that wait in the lane for their time."""
+    with server.client() as client:
+        return of_task(client.zrange(keys.delayed(lane), 0, -1), task_id)
+
+
+def of_task(records: list[str], task_id: str) -> list[dict[str, Any]]:
+    """The messages of a task among records of Laneway's."""
+    messages = [json.loads(record.partition("\n")[2]) for record in records]
     return [message for message in messages if message["headers"]["id"] == task_id]
 
 
@@ -83,10 +93,10 @@ def ready(server: RedisServer, name: str) -> list[dict[str, Any]]:
 
 
 def scheduled_retry(server: RedisServer, lane: str, task_id: str) -> dict[str, Any]:
-    """Headers of a task's next try, which a worker holds until it is due."""
+    """Headers of a task's next try, which waits until it is due."""
 
     def found() -> dict[str, Any] | None:
-        messages = held(server, lane, task_id)
+        messages = delayed(server, lane, task_id)
         again = [m["headers"] for m in messages if m["headers"]["retries"] > 0]
         return again[0] if again else None
 

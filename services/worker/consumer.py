@@ -39,6 +39,7 @@ from laneway.tasks.errors import BrokerUnavailable
 logger = get_logger(__name__)
 
 DRAIN_POLL_S = 0.1
+RECALL_S = 3_600.0
 WAITED_LONG_S = 1.0
 """What has waited so long in this worker, another may have before."""
 
@@ -104,6 +105,7 @@ class LaneConsumer(Consumer):
             self.pool.on_room = self.lane.link.pump_soon
             self.lane.link.attach(self.hub, self.deliver, self.room)
             self.timer.call_repeatedly(WAITED_LONG_S, self._give_back_what_waits)
+            self.timer.call_repeatedly(RECALL_S, self._recall_revocations)
 
     def on_close(self) -> None:
         """What Celery drops here, since it could not be acknowledged, is held by the link."""
@@ -164,7 +166,8 @@ class LaneConsumer(Consumer):
         link, due = self.lane.link, due_ms(envelope)
         if due is not None and due > link.redis_ms + FARTHEST_S * 1000:
             raise Malformed("eta is more than ten years away")
-        if due is not None and due > link.redis_ms:
+        called_off = envelope["headers"].get("id") in state.revoked
+        if due is not None and due > link.redis_ms and not called_off:
             link.settle("park", claim.id, str(due))
             return True
         task = envelope["headers"].get("task")
@@ -229,10 +232,17 @@ class LaneConsumer(Consumer):
         for name in list(self.strategies):
             if not name.startswith(CELERYS_OWN) and not runs_on(self.app, name, self.lane.queue):
                 del self.strategies[name]
-        state.revoked.update(remembered(self.lane.client))
+        self._recall_revocations()
         self._lights = {
             name: light_strategy(self.app.tasks[name], self) for name in self.strategies
         }
+
+    def _recall_revocations(self) -> None:
+        """Celery forgets them after three hours, and here a task may be delayed for longer."""
+        try:
+            state.revoked.update(remembered(self.lane.client))
+        except redis.exceptions.RedisError as error:
+            logger.warning("revocations were not read", error_type=type(error).__name__)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Celery's own, for what is a task at all."""

@@ -25,8 +25,15 @@ from laneway.services.worker.consumer import LaneConsumer, PulseStep
 from laneway.services.worker.drain import Drain
 from laneway.services.worker.lane import Lane
 from laneway.services.worker.listener import LaneListener
-from laneway.services.worker.pool import ProcessPool, ThreadPool, watch_exits
+from laneway.services.worker.pool import (
+    CeleryProcessPool,
+    CeleryThreadPool,
+    ProcessPool,
+    ThreadPool,
+    watch_exits,
+)
 from laneway.services.worker.request import ObservedRequest
+from laneway.services.worker.revoking import bring_revoked_forward
 from laneway.tasks.app import CELERYS_OWN, LanewayApp, create_app, prepare_worker
 from laneway.tasks.broker.backlog import read_backlogs, read_oldest_ages_s
 from laneway.tasks.broker.client import broker_client
@@ -37,6 +44,13 @@ from laneway.tasks.settings import Settings
 logger = get_logger(__name__)
 
 PARENT_RESULT_TRIES = 1
+
+POOLS = {
+    ("laneway", "prefork"): ProcessPool,
+    ("laneway", "threads"): ThreadPool,
+    ("celery", "prefork"): CeleryProcessPool,
+    ("celery", "threads"): CeleryThreadPool,
+}
 
 
 def run(settings: Settings, queue: str) -> int:
@@ -131,10 +145,11 @@ def _worker(app: LanewayApp, lane: Lane) -> Worker:
     LaneConsumer.lane = ObservedRequest.lane = lane
     app.Task.Request = f"{ObservedRequest.__module__}:{ObservedRequest.__qualname__}"
     watch_exits(lambda reason: lane.metrics.child_exits.inc(queue=lane.name, reason=reason))
-    pool = ProcessPool if lane.queue.pool == "prefork" else ThreadPool
+    pool = POOLS[app.settings.pool, lane.queue.pool]
     app.conf.worker_pool = f"{pool.__module__}:{pool.__qualname__}"
     app.conf.worker_consumer = f"{LaneConsumer.__module__}:{LaneConsumer.__qualname__}"
     app.steps["consumer"].add(PulseStep)
+    bring_revoked_forward(lane)
     # Logging is set up already; a receiver of this signal keeps Celery from doing it anew.
     signals.setup_logging.connect(_keep_logging, weak=False)
     # Its advice, --uid, is of Celery's own command line.
@@ -162,8 +177,7 @@ def _worker(app: LanewayApp, lane: Lane) -> Worker:
 
 def _slots(worker: Worker, lane: Lane) -> dict[str, int]:
     busy = len(state.active_requests)
-    processes = getattr(getattr(worker.pool, "_pool", None), "_pool", None)
-    alive = lane.queue.concurrency if processes is None else len(processes)
+    alive = worker.pool.alive() if worker.pool else 0
     return {
         "busy": busy,
         "idle": max(0, alive - busy),

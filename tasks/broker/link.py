@@ -7,6 +7,7 @@ wakes one worker. When either breaks, `connector.py` makes both anew and settles
 holds; tasks run on meanwhile, and nothing above notices.
 """
 
+import time
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
@@ -24,6 +25,11 @@ TEND_S = 1.0
 
 WAIT_S = 5.0
 """Longest single wait for a message. Redis ends it by itself, also for a worker that is gone."""
+
+LOW_POLL_S = 0.1
+LOW_SEEN_S = 600.0
+"""A lane whose priority sub-lists were used lately is looked at so often while its worker waits: it
+waits for the plain list alone."""
 
 DUE_SLACK_S = 0.005
 """Looking for a due message the moment it is due would often find it not quite due."""
@@ -108,15 +114,15 @@ class LaneLink:
         self._asked = False  # a claim is on its way
         self._waiting = False  # so is one that waits for a message
         self._empty = True
-        self._pump_due = False
-        self._linger_due = False
+        self._pump_due = self._linger_due = self._soon_due = False
+        self._low_until_s = 0.0
         self._timer: Any = None
 
     def attach(self, loop: Loop, deliver: Callable[[Claim], None], room: Callable[[], int]) -> None:
         """Begin to serve: `deliver` takes each claim, `room` says how many more may come."""
         self._deliver, self._room, self._loop = deliver, room, loop
         # Celery empties the loop when it starts its consumer anew: what was there is put back.
-        self._pump_due = self._linger_due = False
+        self._pump_due = self._linger_due = self._soon_due = False
         if self._timer is not None:
             self._timer.cancel()
         self._timer = loop.call_repeatedly(TEND_S, self._tend)
@@ -270,14 +276,27 @@ class LaneLink:
     def _tended(self, reply: Any) -> None:
         if self._refused(reply):
             return
-        self.redis_ms, due, recovered, next_ms, ready = reply
+        self.redis_ms, due, recovered, next_ms, ready, low = reply
         if due or recovered:
             self.listener.on_tended(due, recovered)
         self._empty = self._empty and not ready
-        soon_s = (next_ms - self.redis_ms) / 1000
-        if next_ms >= 0 and soon_s < TEND_S and self._loop is not None:
-            self._loop.call_later(max(soon_s, 0.0) + DUE_SLACK_S, self._tend)
+        if low:
+            self._low_until_s = time.monotonic() + LOW_SEEN_S
+        soon_s = (next_ms - self.redis_ms) / 1000 + DUE_SLACK_S if next_ms >= 0 else TEND_S
+        if self._waiting and time.monotonic() < self._low_until_s:
+            soon_s = min(soon_s, LOW_POLL_S)
+        self._tend_soon(soon_s)
         self.pump_soon()
+
+    def _tend_soon(self, delay_s: float) -> None:
+        """Tend once more before the timer does, if something is due before."""
+        if delay_s < TEND_S and not self._soon_due and self._loop is not None:
+            self._soon_due = True
+            self._loop.call_later(max(delay_s, 0.0), self._after_soon)
+
+    def _after_soon(self) -> None:
+        self._soon_due = False
+        self._tend()
 
     def _refused(self, reply: Any) -> bool:
         """Whether this worker has lost its lease: then it begins anew."""

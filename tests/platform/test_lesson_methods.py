@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 
 from laneway.tasks.app import LanewayApp
 from laneway.tasks.broker import keys
-from lesson_harness import MODULES, client_of, ready, wait_for_file, wait_for_state
+from lesson_harness import MODULES, client_of, delayed, ready, wait_for_file, wait_for_state
 from redis_server import RedisServer
 from worker_harness import RunningWorker, running_worker, wait_for
 
@@ -171,8 +171,6 @@ def test_a_task_that_waits_for_its_next_try_is_in_state_retry(app, worker) -> No
 
 def test_a_revoked_task_is_in_state_revoked(app, module_redis, worker) -> None:
     result = app.tasks["lesson.see"].apply_async(queue=LANE, countdown=3_600)
-    worker_holds = f"laneway:{{{LANE}}}:unacked"
-    with module_redis.client() as client:
-        wait_for(lambda: result.id in "".join(client.hvals(worker_holds)), "the hand-over")
+    assert delayed(module_redis, LANE, result.id)
     result.revoke()
     wait_for_state(result, "REVOKED")

@@ -3,7 +3,7 @@
 -- ARGV  worker (empty: nobody's lease is renewed), its epoch, lease (ms), most messages to move
 -- Returns {-1} for a worker that lost its lease; else
 -- {now (ms), due messages moved, messages taken back, time of the next delayed (ms) or -1,
---  messages on the ready lists}.
+--  messages on the ready lists, those on the lists of lower priority}.
 local worker, most = ARGV[1], tonumber(ARGV[4])
 if worker ~= '' and redis.call('HGET', KEYS[2], worker) ~= ARGV[2] then return {-1} end
 begin_writing(KEYS[1])
@@ -47,7 +47,7 @@ if #gone > 0 then
   end
 end
 
-local ready = redis.call('LLEN', KEYS[5])
-for i = 6, #KEYS do ready = ready + redis.call('LLEN', KEYS[i]) end
+local ready, low = redis.call('LLEN', KEYS[5]) + redis.call('LLEN', KEYS[6]), 0
+for i = 7, #KEYS do low = low + redis.call('LLEN', KEYS[i]) end
 local next = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')
-return {now, moved, taken, next[2] and tonumber(next[2]) or -1, ready}
+return {now, moved, taken, next[2] and tonumber(next[2]) or -1, ready + low, low}
