@@ -107,7 +107,7 @@ def test_a_hard_limit_calls_on_failure_and_errback_once(worker, client, tmp_path
     sent = client.send_with("fate.hard_limit", {"link_error": errback}, mark=str(told))
     assert client.wait(sent) == ["FAILURE"]
     assert type(sent.result).__name__ == "TimeLimitExceeded"
-    wait_for(lambda: len(told.read_text().split()) >= 2, "both to be told")
+    wait_for(lambda: told.exists() and len(told.read_text().split()) >= 2, "both to be told")
     # Were there a second errback, it would be in the lane before what comes now.
     for mark in (first, then):
         client.wait(client.send("fate.write", mark=str(mark), text="later"))
