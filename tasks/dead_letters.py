@@ -203,4 +203,9 @@ def _has_failed(result: str | bytes) -> bool:
 
 
 def _moment(at_s: float | None) -> str | None:
-    return None if at_s is None else datetime.fromtimestamp(at_s, UTC).isoformat()
+    if at_s is None:
+        return None
+    try:
+        return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{at_s:.0f} s"  # outside of the calendar

@@ -1,5 +1,6 @@
 """A worker's hold on a lane, without a worker: it claims and settles at once, command by command."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -50,6 +51,11 @@ class LaneHolder:
         (letter,) = set(self._dead()) - before
         return letter
 
+    def redis_ms(self) -> int:
+        """Redis's clock, milliseconds since the epoch."""
+        seconds, micros = self.client.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
     def tend(self) -> Any:
         return self._ask(self._commands.tend())
 
@@ -71,7 +77,5 @@ def lane_holder(
 
 def envelope(task: str = "a.b", task_id: str = "1", body: str = "") -> bytes:
     """A message as kombu writes it, as far as dead letters read it."""
-    import json
-
     parts = {"body": body, "headers": {"task": task, "id": task_id}, "properties": {}}
     return json.dumps(parts).encode()

@@ -16,7 +16,7 @@ from laneway.services.gateway.guard import Guard
 from laneway.services.gateway.openapi import describe_tasks
 from laneway.services.gateway.problems import add_handlers
 from laneway.services.gateway.readiness import Readiness
-from laneway.services.gateway.routes import documents, queues, service, submit, tasks
+from laneway.services.gateway.routes import dead_letters, documents, queues, service, submit, tasks
 from laneway.services.gateway.uploads import Uploads
 from laneway.tasks.app import LanewayApp
 from laneway.tasks.broker.backlog import read_backlogs
@@ -24,8 +24,9 @@ from laneway.tasks.broker.client import broker_client
 from laneway.tasks.dispatch import known_tasks
 
 DESCRIPTION = (
-    "Submit tasks to lanes, follow them, call them off; upload documents and search them. Send "
-    "Authorization: Bearer TOKEN. Every refusal is JSON of error, message and details."
+    "Submit tasks to lanes, follow them, call them off; look after dead letters; upload documents "
+    "and search them. Send Authorization: Bearer TOKEN. Every refusal is JSON of error, message and "
+    "details."
 )
 
 
@@ -55,7 +56,7 @@ def create_gateway(
         generate_unique_id_function=lambda route: route.name,
     )
     api.state.gateway = gateway
-    for part in (submit, tasks, queues, documents, service):
+    for part in (submit, tasks, queues, dead_letters, documents, service):
         api.include_router(part.routes())
     api.add_middleware(Guard, metrics=gateway.metrics)
     add_handlers(api)

@@ -237,6 +237,10 @@ async def _many_tasks(request: Request, idempotency_key: IdempotencyKey = None) 
     return await _sent(request, idempotency_key, BULK_BODY_FACTOR)
 
 
+async def _json_body(request: Request) -> bytes:
+    return await read_body(request, request.app.state.gateway.payload_limit_bytes)
+
+
 async def _sent(request: Request, key: str | None, factor: int) -> Sent:
     limit_bytes = request.app.state.gateway.payload_limit_bytes * factor
     return Sent(await read_body(request, limit_bytes), key, trace_headers(request))
@@ -250,3 +254,4 @@ def trace_headers(request: Request) -> dict[str, str]:
 
 OneTask = Annotated[Sent, Depends(_one_task)]
 ManyTasks = Annotated[Sent, Depends(_many_tasks)]
+JsonBody = Annotated[bytes, Depends(_json_body)]

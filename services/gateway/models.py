@@ -191,6 +191,7 @@ class Lane(BaseModel):
     queue: str
     ready: int = Field(description="Messages that wait.")
     in_flight: int = Field(description="Messages that workers hold.")
+    delayed: int = Field(description="Messages that wait for their time.")
     dead: int = Field(description="Dead letters.")
     concurrency: int = Field(description="Tasks one worker runs at once.")
     wait_target_s: float = Field(description="Seconds a message may wait: the lane's objective.")
@@ -202,13 +203,6 @@ class Lanes(BaseModel):
     """The queues that the token reaches."""
 
     queues: list[Lane]
-
-
-class DeadLetters(BaseModel):
-    """A queue's youngest dead letters, youngest first."""
-
-    queue: str
-    dead_letters: list[dict[str, Any]]
 
 
 class Uploaded(BaseModel):

@@ -7,10 +7,13 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from laneway.services.gateway.dead_letter_models import Discard, Replay
 from laneway.services.gateway.models import Bulk, NewTask
 
 SUBMIT = "Submit"
 BULK = "Bulk"
+REPLAY = "Replay"
+DISCARD = "Discard"
 _REF = "#/components/schemas/"
 
 Schema = dict[str, Any]
@@ -58,6 +61,7 @@ def describe_tasks(
             )
             schemas = schema.setdefault("components", {}).setdefault("schemas", {})
             schemas |= _submit_schemas(tasks, bulk_limit)
+            schemas |= {REPLAY: Replay.model_json_schema(), DISCARD: Discard.model_json_schema()}
             api.openapi_schema = schema
         return api.openapi_schema
 

@@ -2,26 +2,23 @@
 
 import threading
 import time
+from dataclasses import asdict
 from uuid import uuid4
 
 import pytest
+import redis
 
+from lane_holder import lane_holder
 from laneway.tasks.broker import keys
 from laneway.tasks.broker.backlog import check_room, read_backlogs
 from laneway.tasks.broker.client import broker_client, connect, reaching, without_password
-from laneway.tasks.broker.dead_letters import (
-    DeadLetter,
-    bury,
-    count_lost_delivery,
-    read_dead_letters,
-)
 from laneway.tasks.broker.inspection import inspect_broker
 from laneway.tasks.broker.locks import LockHeld, exclusive
-from laneway.tasks.broker.rate_limit import SharedTokenBucket
+from laneway.tasks.broker.rate_limit import take_turn
 from laneway.tasks.broker.revocations import remember, remembered
 from laneway.tasks.broker.submissions import claim_key, record, release_key, wait_until_safe
 from laneway.tasks.errors import BrokerFull, BrokerUnavailable, IdempotencyConflict, LaneFull
-from laneway.tasks.queues import DeadLetterRetention, Queue
+from laneway.tasks.queues import Queue
 from laneway.tasks.settings import load_settings
 from redis_server import RedisServer
 
@@ -34,30 +31,25 @@ def client(redis_server: RedisServer):
         yield client
 
 
-def letter(reason: str = "unknown task", died_at_s: float | None = None) -> DeadLetter:
-    return DeadLetter(
-        reason=reason,
-        task_id=str(uuid4()),
-        task="a.b",
-        worker="w",
-        deliveries=1,
-        died_at_s=time.time() if died_at_s is None else died_at_s,
-        message={"body": "x"},
-    )
-
-
-def test_a_backlog_counts_every_priority_list_and_what_workers_hold(client) -> None:
-    for name in keys.ready_lists("documents"):
+def test_a_backlog_counts_every_priority_list_and_what_workers_hold(
+    client, redis_server: RedisServer
+) -> None:
+    with lane_holder(redis_server, "documents") as holder:
+        holder.bury(b"dead")
+        holder.send(b"held")
+        holder.send(b"delayed")
+        held, delayed = holder.claim()
+        holder.settle("park", delayed, str(holder.redis_ms() + 60_000))
+    for name in (*keys.ready_lists("documents"), keys.intake("documents")):
         client.lpush(name, "m")
-    client.hset(keys.unacked("documents"), "tag", "m")
-    bury(client, "documents", letter(), DeadLetterRetention())
+    client.hset(keys.stock_unacked("documents"), "tag", "m")
 
     backlogs = read_backlogs(client, ["documents", "notifications"])
 
-    assert backlogs["documents"].ready == 4
-    assert backlogs["documents"].in_flight == 1
-    assert backlogs["documents"].dead == 1
-    assert backlogs["notifications"].ready == 0
+    assert asdict(backlogs["documents"]) == {"ready": 5, "in_flight": 2, "delayed": 1, "dead": 1}
+    assert backlogs["documents"].waiting == 8
+    assert set(asdict(backlogs["notifications"]).values()) == {0}
+    assert held.message == b"held"
 
 
 def test_a_full_lane_refuses_and_names_its_limit(client) -> None:
@@ -76,52 +68,38 @@ def test_a_redis_above_its_watermark_refuses(client) -> None:
 
 
 def test_a_rate_limit_is_shared_by_all_who_use_the_task(client) -> None:
-    buckets = [SharedTokenBucket(client, "a.b", 0.01) for _ in range(5)]
-    assert [bucket.can_consume() for bucket in buckets].count(True) == 1
-    assert buckets[4].expected_time() == pytest.approx(100, abs=2)
+    turns = [take_turn(client, "a.b", 0.01, 0) for _ in range(5)]
+    assert turns[0] is None
+    first_ms = turns[1]
+    assert [turn - first_ms for turn in turns[1:]] == [0, 100_000, 200_000, 300_000]
+    assert take_turn(client, "a.other", 0.01, 0) is None
+
+
+def test_a_turn_that_has_come_lets_its_message_run(client) -> None:
+    assert take_turn(client, "a.b", 0.01, 0) is None
+    now_ms = client.time()[0] * 1000
+    assert take_turn(client, "a.b", 0.01, now_ms) is None
+    assert take_turn(client, "a.b", 0.01, now_ms - 3_600_000) is not None
 
 
 def test_a_rate_limit_survives_a_redis_that_forgot_its_scripts(client) -> None:
-    bucket = SharedTokenBucket(client, "a.c", 1000)
-    assert bucket.can_consume()
+    assert take_turn(client, "a.c", 0.01, 0) is None
     client.script_flush()
-    time.sleep(0.002)
-    assert bucket.can_consume()
+    assert take_turn(client, "a.c", 0.01, 0) is not None
 
 
-def test_nothing_runs_above_its_rate_while_redis_is_away(redis_server: RedisServer) -> None:
-    bucket = SharedTokenBucket(connect("redis://127.0.0.1:1/0", 1.0), "a.d", 1000)
-    with pytest.raises(BrokerUnavailable), reaching("redis://127.0.0.1:1/0"):
-        connect("redis://127.0.0.1:1/0", 1.0).ping()
-    assert not bucket.can_consume()
-    assert bucket.expected_time() > 0
+def test_no_turn_is_given_while_redis_is_away() -> None:
+    url = "redis://127.0.0.1:1/0"
+    with pytest.raises(BrokerUnavailable), reaching(url):
+        connect(url, 1.0).ping()
+    with pytest.raises(redis.exceptions.ConnectionError):
+        take_turn(connect(url, 1.0), "a.d", 1000, 0)
 
 
 def test_a_revocation_is_remembered_for_workers_that_start_later(client) -> None:
     remember(client, "one")
     remember(client, "two")
     assert sorted(remembered(client)) == ["one", "two"]
-
-
-def test_dead_letters_come_youngest_first_and_are_kept_by_count(client) -> None:
-    retention = DeadLetterRetention(count=2)
-    now = time.time()
-    for age, reason in ((3, "first"), (2, "second"), (1, "third")):
-        bury(client, "documents", letter(reason, now - age), retention)
-    assert [found["reason"] for found in read_dead_letters(client, "documents")] == [
-        "third",
-        "second",
-    ]
-
-
-def test_dead_letters_are_kept_by_age(client) -> None:
-    bury(client, "documents", letter("old", time.time() - 500), DeadLetterRetention(seconds=60))
-    assert read_dead_letters(client, "documents") == []
-
-
-def test_lost_deliveries_are_counted_by_message(client) -> None:
-    assert [count_lost_delivery(client, "documents", "a", 60) for _ in range(3)] == [1, 2, 3]
-    assert count_lost_delivery(client, "documents", "b", 60) == 1
 
 
 def test_of_many_callers_with_one_idempotency_key_one_publishes(client) -> None:

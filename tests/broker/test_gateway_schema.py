@@ -1,6 +1,7 @@
 """What the OpenAPI document says is what the gateway does, whatever is sent."""
 
 import json
+from itertools import chain
 
 import pytest
 import schemathesis
@@ -15,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
 
 from gateway_harness import calling, make_api, write_tokens
 from laneway.services.gateway.tokens import VERBS
-from laneway.tasks.broker.keys import ready_lists
+from laneway.tasks.broker.keys import delayed, ready_lists
 from redis_server import RedisServer
 
 pytestmark = pytest.mark.broker
@@ -72,6 +73,11 @@ def keeps_its_word(operation, mode, secret, accepted, data) -> None:
     accepted.extend(accepted_ids(response))
 
 
+def delayed_of(redis, lane: str) -> list[str]:
+    """Records of what waits for its time: a head line, then the message."""
+    return redis.zrange(delayed(lane), 0, -1)
+
+
 def accepted_ids(response) -> list[str]:
     """The tasks that an answer says are queued."""
     if response.status_code not in (202, 207) or response.request.method != "POST":
@@ -91,10 +97,14 @@ def test_no_request_makes_the_gateway_fail_or_break_its_word(
         with subtests.test(operation.label):
             keeps_its_word(operation, mode, secret, accepted)
         checked += 1
-    assert checked == 10
+    assert checked == 15
     with redis_server.client() as redis:
-        lanes = [name for lane in api.state.gateway.app.catalogue for name in ready_lists(lane)]
-        queued = [json.loads(text) for lane in lanes for text in redis.lrange(lane, 0, -1)]
+        lanes = list(api.state.gateway.app.catalogue)
+        ready = [redis.lrange(name, 0, -1) for lane in lanes for name in ready_lists(lane)]
+        waiting = [
+            record.partition("\n")[2] for lane in lanes for record in delayed_of(redis, lane)
+        ]
+        queued = list(map(json.loads, chain(*ready, waiting)))
     assert {message["headers"]["id"] for message in queued} == set(accepted)
     assert len(queued) == len(set(accepted))
     assert accepted or mode is GenerationMode.NEGATIVE

@@ -12,9 +12,7 @@ import pytest
 from gateway_harness import MAIL, serving
 from laneway.services.gateway import events
 from laneway.services.gateway.events import EventStreams
-from laneway.tasks.broker.dead_letters import DeadLetter, bury
 from laneway.tasks.broker.revocations import remembered
-from laneway.tasks.queues import DeadLetterRetention
 from redis_server import RedisServer
 
 pytestmark = [
@@ -187,20 +185,8 @@ def test_queues_tell_what_they_hold_and_what_holds_on_them(client, redis) -> Non
     lanes = {lane["queue"]: lane for lane in client.get("/v1/queues").json()["queues"]}
     assert set(lanes) == {"high-priority", "documents", "notifications"}
     lane = lanes["notifications"]
-    assert (lane["ready"], lane["in_flight"], lane["dead"]) == (1, 0, 0)
+    assert [lane[state] for state in ("ready", "in_flight", "delayed", "dead")] == [1, 0, 0, 0]
     assert (lane["concurrency"], lane["wait_target_s"], lane["max_length"]) == (4, 30, 1_000_000)
     assert lane["tasks"] == ["notifications.send_email"]
     assert client.get("/v1/queues/notifications").json() == lane
     assert client.get("/v1/queues/nope").json()["error"] == "unknown_queue"
-
-
-def test_dead_letters_are_told_youngest_first(client, redis) -> None:
-    for reason, died_at_s in (("old", time.time() - 5), ("young", time.time())):
-        letter = DeadLetter(reason, str(uuid4()), "a.b", "w", 1, died_at_s, {"body": "x"})
-        bury(redis, "documents", letter, DeadLetterRetention())
-    path = "/v1/queues/documents/dead-letters"
-    found = client.get(path).json()["dead_letters"]
-    assert [letter["reason"] for letter in found] == ["young", "old"]
-    assert len(client.get(f"{path}?limit=1").json()["dead_letters"]) == 1
-    assert client.get(f"{path}?limit=0").status_code == 422
-    assert client.get("/v1/queues/nope/dead-letters").status_code == 404
