@@ -61,9 +61,15 @@ class Commands:
         ends = (word for s in settlements for word in (s.verb, s.claim, s.argument))
         return _call("settle", [*names, *self._ready], (*self._identity(), *self._kept, *ends))
 
-    def tend(self) -> Command:
-        """Renew the lease; move what is due, and what the dead held."""
-        arguments = (*self._identity(), self._options.lease_ms, MOST_AT_ONCE)
+    def tend(self, asked_ms: int | None = None) -> Command:
+        """Renew the lease; move what is due, and what the dead held.
+
+        Args:
+            asked_ms: now, by Redis's clock as far as it is known, where it may take a while to
+                get there; 0 to call no worker dead.
+        """
+        asked = () if asked_ms is None else (asked_ms,)
+        arguments = (*self._identity(), self._options.lease_ms, MOST_AT_ONCE, *asked)
         return _call("tend", tend_keys(self._options.lane, self._ready), arguments)
 
     def enlist(self, known: Sequence[str]) -> Command:

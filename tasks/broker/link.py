@@ -10,6 +10,7 @@ holds; tasks run on meanwhile, and nothing above notices.
 import time
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
+from threading import get_ident
 from typing import Any, Protocol
 
 from redis.exceptions import RedisError
@@ -25,6 +26,10 @@ TEND_S = 1.0
 
 WAIT_S = 5.0
 """Longest single wait for a message. Redis ends it by itself, also for a worker that is gone."""
+
+COMING_BACK_S = 5.0
+"""Until then after a connection was made, nobody is called dead: where Redis was away, the other
+workers come back in these seconds too."""
 
 LOW_POLL_S = 0.1
 LOW_SEEN_S = 600.0
@@ -115,12 +120,14 @@ class LaneLink:
         self._waiting = False  # so is one that waits for a message
         self._empty = True
         self._pump_due = self._linger_due = self._soon_due = False
-        self._low_until_s = 0.0
+        self._low_until_s = self._answered_at_s = self._may_recover_at_s = 0.0
         self._timer: Any = None
+        self._thread = 0
 
     def attach(self, loop: Loop, deliver: Callable[[Claim], None], room: Callable[[], int]) -> None:
         """Begin to serve: `deliver` takes each claim, `room` says how many more may come."""
         self._deliver, self._room, self._loop = deliver, room, loop
+        self._thread = get_ident()
         # Celery empties the loop when it starts its consumer anew: what was there is put back.
         self._pump_due = self._linger_due = self._soon_due = False
         if self._timer is not None:
@@ -150,12 +157,18 @@ class LaneLink:
 
     def ack(self, claim: str) -> None:
         """The task of this claim has ended."""
+        if get_ident() != self._thread and self._loop is not None:
+            self._loop.call_soon(self.ack, claim)
+            return
         if not self.ledger.ack(claim):
             self.listener.on_late(1, [])
         self.pump_soon()
 
     def settle(self, verb: Verb, claim: str, argument: str = "") -> None:
         """End a claim in another way: see `scripts/settle.lua`."""
+        if get_ident() != self._thread and self._loop is not None:
+            self._loop.call_soon(self.settle, verb, claim, argument)
+            return
         if not self.ledger.settle(Settlement(verb, claim, argument)):
             self.listener.on_late(1, [])
         self.pump_soon()
@@ -271,11 +284,18 @@ class LaneLink:
             self._command.check(self._timeout_s)
             if self._waiter is not None:
                 self._waiter.check(WAIT_S + self._timeout_s)
-            self._command.send(*self._commands.tend(), on_reply=self._tended)
+            self._command.send(*self._commands.tend(self._asking_ms()), on_reply=self._tended)
+
+    def _asking_ms(self) -> int:
+        """Redis's clock, as far as it is known; 0 while others may only now be coming back."""
+        if time.monotonic() < self._may_recover_at_s:
+            return 0
+        return self.redis_ms + round((time.monotonic() - self._answered_at_s) * 1000)
 
     def _tended(self, reply: Any) -> None:
         if self._refused(reply):
             return
+        self._answered_at_s = time.monotonic()
         self.redis_ms, due, recovered, next_ms, ready, low = reply
         if due or recovered:
             self.listener.on_tended(due, recovered)
@@ -310,6 +330,8 @@ class LaneLink:
         self._command, self._waiter, self.redis_ms = pair.command, pair.waiter, pair.redis_ms
         for wire in (self._command, self._waiter):
             self._attached.add_reader(wire.fileno(), self._read, wire)
+        self._answered_at_s = time.monotonic()
+        self._may_recover_at_s = self._answered_at_s + COMING_BACK_S
         self._asked = self._waiting = False
         self._empty = False  # unknown: the first claim tells
         if pair.reconciled.late or pair.reconciled.lost:

@@ -4,6 +4,7 @@
 --       dead letters kept (count, milliseconds), then the claims that have ended
 -- Returns {-1} for a worker that lost its lease; else {now (ms), claimed, buried}, of which
 -- claimed is a flat list of number, deliveries, turn, message, and buried of id, kind, message.
+local AT_ONCE, AT_ONCE_BYTES = 32, 4194304
 local worker, number = ARGV[1], tonumber(ARGV[4])
 local room, most, most_bytes = tonumber(ARGV[3]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local keep = {count = tonumber(ARGV[7]), ms = tonumber(ARGV[8])}
@@ -18,41 +19,52 @@ end
 begin_writing(KEYS[1])
 if #ARGV > 8 then redis.call('HDEL', KEYS[1], unpack(ARGV, 9)) end
 
-local claimed, buried, now = {}, {}, now_ms()
-for i = 5, #KEYS do
-  if room <= 0 then break end
-  local entries = redis.call('RPOP', KEYS[i], room)
-  local records, step = {}, math.max(i - 5, 1)
-  for _, entry in ipairs(entries or {}) do
-    local message = from_list(entry)
-    local raw, deliveries = message.raw, message.deliveries
-    number = number + 1
-    local kind, reason
-    if deliveries >= most then
-      kind = 'delivery limit'
-      reason = string.format('delivered %d times without an outcome (maxDeliveries)', deliveries)
-    elseif #raw > most_bytes then
-      kind = 'too large'
-      reason = string.format('%d bytes, more than the %d allowed', #raw, most_bytes)
-    end
-    if kind then
-      buried[#buried + 1] = bury(KEYS[3], KEYS[4], {
-        id_seed = worker .. '/' .. number, raw = raw, kind = kind, reason = reason,
-        deliveries = deliveries, step = step, worker = message.worker,
-      }, keep)
-      buried[#buried + 1] = kind
-      buried[#buried + 1] = #raw <= most_bytes and raw or ''
-    else
-      records[#records + 1] = worker .. '/' .. number
-      message.deliveries = deliveries + 1
-      records[#records + 1] = to_record(message, step, now)
-      claimed[#claimed + 1] = number
-      claimed[#claimed + 1] = deliveries + 1
-      claimed[#claimed + 1] = message.turn
-      claimed[#claimed + 1] = raw
-      room = room - 1
-    end
+local claimed, buried, now, bytes = {}, {}, now_ms(), 0
+
+-- Claims one message, or buries it; returns its record, if it was claimed.
+local function take(entry, step)
+  local message = from_list(entry)
+  local raw, deliveries = message.raw, message.deliveries
+  number = number + 1
+  local kind, reason
+  if deliveries >= most then
+    kind = 'delivery limit'
+    reason = string.format('delivered %d times without an outcome (maxDeliveries)', deliveries)
+  elseif #raw > most_bytes then
+    kind = 'too large'
+    reason = string.format('%d bytes, more than the %d allowed', #raw, most_bytes)
   end
-  if #records > 0 then redis.call('HSET', KEYS[1], unpack(records)) end
+  if kind then
+    buried[#buried + 1] = bury(KEYS[3], KEYS[4], {
+      id_seed = worker .. '/' .. number, raw = raw, kind = kind, reason = reason,
+      deliveries = deliveries, step = step, worker = message.worker,
+    }, keep)
+    buried[#buried + 1] = kind
+    buried[#buried + 1] = #raw <= most_bytes and raw or ''
+    return nil
+  end
+  message.deliveries = deliveries + 1
+  for _, word in ipairs({number, deliveries + 1, message.turn, raw}) do
+    claimed[#claimed + 1] = word
+  end
+  room, bytes = room - 1, bytes + #raw
+  return to_record(message, step, now)
+end
+
+for i = 5, #KEYS do
+  -- A few at a time, so that large messages do not come all at once.
+  while room > 0 and bytes < AT_ONCE_BYTES do
+    local entries = redis.call('RPOP', KEYS[i], math.min(room, AT_ONCE))
+    if not entries then break end
+    local records = {}
+    for _, entry in ipairs(entries) do
+      local record = take(entry, math.max(i - 5, 1))
+      if record then
+        records[#records + 1] = worker .. '/' .. number
+        records[#records + 1] = record
+      end
+    end
+    if #records > 0 then redis.call('HSET', KEYS[1], unpack(records)) end
+  end
 end
 return {now, claimed, buried}

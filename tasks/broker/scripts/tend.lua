@@ -1,9 +1,12 @@
 -- Looks after a lane: renews the caller's lease, lets due messages go, takes back what the dead held.
 -- KEYS  claims, epochs, leases, delayed, intake, then the ready lists by priority
--- ARGV  worker (empty: nobody's lease is renewed), its epoch, lease (ms), most messages to move
+-- ARGV  worker (empty: nobody's lease is renewed), its epoch, lease (ms), most messages to move,
+--       when it asks (ms, as far as it knows Redis's clock; now if not given), or 0 if nobody is to
+--       be called gone
 -- Returns {-1} for a worker that lost its lease; else
 -- {now (ms), due messages moved, messages taken back, time of the next delayed (ms) or -1,
 --  messages on the ready lists, those on the lists of lower priority}.
+local STALE_MS = 2000
 local worker, most = ARGV[1], tonumber(ARGV[4])
 if worker ~= '' and redis.call('HGET', KEYS[2], worker) ~= ARGV[2] then return {-1} end
 begin_writing(KEYS[1])
@@ -19,8 +22,13 @@ for i = #due, 1, -1 do
   moved = moved + 1
 end
 
-local taken = 0
-local gone = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. now, 'LIMIT', 0, 100)
+-- A question that was long on its way, or a clock that jumped, is no ground to call others gone:
+-- after a stall their renewals may be right behind.
+local taken, gone = 0, {}
+local asked = tonumber(ARGV[5] or now)
+if asked > 0 and now - asked <= STALE_MS then
+  gone = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. now, 'LIMIT', 0, 100)
+end
 if #gone > 0 then
   local numbers = {}
   for _, name in ipairs(gone) do numbers[name] = {} end
