@@ -55,6 +55,14 @@ test-s3: setup ## S3 tests against versitygw, built with Go
 bench-start: setup ## Cold start: seconds of `laneway --help`, modules of a notifications worker
 	@PYTHONPATH=tests $(BIN)/python -m bench.cold_start
 
+.PHONY: bench
+bench: setup ## Laneway and its peers side by side, an hour or two (BENCH=--quick: minutes)
+	@PYTHONPATH=tests $(BIN)/python -m bench $(BENCH)
+
+.PHONY: faults
+faults: setup ## The loss ledger: faults, with stock Celery beside it (FAULTS=--full: an hour)
+	@PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
+
 .PHONY: samples
 samples: setup ## Make the sample documents anew
 	@$(BIN)/python tools/make_samples.py
