@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from laneway.services.cli import look, run, work
+from laneway.services.cli import dead, look, run, work
 
 app = typer.Typer(
     name="laneway",
@@ -23,6 +23,7 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
+app.add_typer(dead.app, name="dead", rich_help_panel="Work")
 
 
 def main() -> None:

@@ -24,7 +24,8 @@ def _complete_task(incomplete: str) -> list[str]:
     return [name for name in BUILTIN_TASKS if name.startswith(incomplete)]
 
 
-def _complete_queue(incomplete: str) -> list[str]:
+def complete_queue(incomplete: str) -> list[str]:
+    """Lanes that begin so."""
     from laneway.tasks.queues import cached_catalogue
     from laneway.tasks.settings import current_settings
 
@@ -34,7 +35,7 @@ def _complete_queue(incomplete: str) -> list[str]:
 
 TaskId = Annotated[str, typer.Argument(help="Id of a task, as submit printed it.")]
 Queue = Annotated[
-    str | None, typer.Option("--queue", "-q", help="Lane.", autocompletion=_complete_queue)
+    str | None, typer.Option("--queue", "-q", help="Lane.", autocompletion=complete_queue)
 ]
 Timeout = Annotated[
     float | None,
