@@ -130,6 +130,12 @@ class LaneConsumer(Consumer):
             if request is not None:
                 request.give_back()
 
+    def reconsider(self, concerned: Callable[[Any], bool]) -> None:
+        """Let go of what waits in the pool, if any of it is concerned: it is claimed and judged anew."""
+        waiting = (r for r in tuple(state.reserved_requests) if r.time_start is None)
+        if any(map(concerned, waiting)):
+            self._give_back(self.pool.withdraw())
+
     def deliver(self, claim: Claim) -> None:
         """Take a claimed message: park it until it is due, bury what is none, start the rest."""
         envelope: dict[str, Any] = {}

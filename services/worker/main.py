@@ -33,7 +33,7 @@ from laneway.services.worker.pool import (
     watch_exits,
 )
 from laneway.services.worker.request import ObservedRequest
-from laneway.services.worker.revoking import bring_revoked_forward
+from laneway.services.worker.revoking import observe_revocations
 from laneway.tasks.app import CELERYS_OWN, LanewayApp, create_app, prepare_worker
 from laneway.tasks.broker.backlog import read_backlogs, read_oldest_ages_s
 from laneway.tasks.broker.client import broker_client
@@ -149,7 +149,7 @@ def _worker(app: LanewayApp, lane: Lane) -> Worker:
     app.conf.worker_pool = f"{pool.__module__}:{pool.__qualname__}"
     app.conf.worker_consumer = f"{LaneConsumer.__module__}:{LaneConsumer.__qualname__}"
     app.steps["consumer"].add(PulseStep)
-    bring_revoked_forward(lane)
+    observe_revocations(lane)
     # Logging is set up already; a receiver of this signal keeps Celery from doing it anew.
     signals.setup_logging.connect(_keep_logging, weak=False)
     # Its advice, --uid, is of Celery's own command line.

@@ -1,4 +1,8 @@
-"""Calling off what is delayed: a revocation brings it forward, so that its state tells at once."""
+"""What a revocation does beyond Celery's own.
+
+Celery notes it in the worker's memory and looks there when a task is handed to the pool. Here a
+task may wait in the pool as well, may be delayed in Redis, and may come up when this worker is gone.
+"""
 
 from threading import Thread
 from typing import Any
@@ -10,33 +14,41 @@ from celery.worker.control import Panel
 from laneway.observability.logs import get_logger
 from laneway.services.worker.lane import Lane
 from laneway.tasks.broker.delayed import bring_forward
+from laneway.tasks.broker.revocations import remember
 
 logger = get_logger(__name__)
 
 
-def bring_revoked_forward(lane: Lane) -> None:
-    """Let the command `revoke` look for delayed messages as well.
-
-    Celery holds them in its memory and finds them there; here they wait in Redis.
-    """
-    known = Panel.data["revoke"]
+def observe_revocations(lane: Lane) -> None:
+    """Let Celery's commands that revoke reach what waits in the pool, in Redis, or for longer."""
+    by_id, by_stamp = Panel.data["revoke"], Panel.data["revoke_by_stamped_headers"]
 
     def revoke(state: Any, task_id: Any, terminate: bool = False, **options: Any) -> Any:
-        answer = known(state, task_id, terminate=terminate, **options)
+        answer = by_id(state, task_id, terminate=terminate, **options)
         ids = [name for name in maybe_list(task_id) or [] if isinstance(name, str)]
+        state.consumer.reconsider(lambda request: request.id in ids)
         # Not in the event loop: a lane may have very many delayed.
-        Thread(target=_bring_forward, args=(lane, ids), name="revoke", daemon=True).start()
+        Thread(target=_keep, args=(lane, ids), name="revoke", daemon=True).start()
+        return answer
+
+    def revoke_by_stamped_headers(state: Any, headers: Any, **options: Any) -> Any:
+        answer = by_stamp(state, headers, **options)
+        state.consumer.reconsider(lambda request: bool(request.stamped_headers))
         return answer
 
     Panel.data["revoke"] = revoke
+    Panel.data["revoke_by_stamped_headers"] = revoke_by_stamped_headers
 
 
-def _bring_forward(lane: Lane, task_ids: list[str]) -> None:
+def _keep(lane: Lane, task_ids: list[str]) -> None:
+    """Tell workers to come of it; a delayed task is made due, so that its state tells at once."""
     try:
+        for task_id in task_ids:
+            remember(lane.client, task_id)
         bring_forward(lane.client, lane.name, task_ids)
     except redis.exceptions.RedisError as error:
         logger.warning(
-            "a delayed task that was revoked is told so only when it is due",
+            "a revocation is known to the present workers alone, and told when a task is due",
             queue=lane.name,
             error_type=type(error).__name__,
         )
