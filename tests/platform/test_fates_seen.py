@@ -14,7 +14,7 @@ from laneway.observability.metrics import Metrics
 from laneway.observability.tracing import start_tracing
 from laneway.services.publishing import observe_publishing
 from laneway.tasks.broker.client import broker_client
-from laneway.tasks.broker.dead_letters import read_dead_letters
+from laneway.tasks.broker.dead_letters import iterate
 from otlp_collector import attributes
 from worker_harness import running_worker, wait_for
 
@@ -118,12 +118,12 @@ def test_nothing_is_left_in_flight_and_the_worker_lives(lives, pool):
 
 def test_what_was_killed_too_often_lies_among_the_dead_letters_with_its_reason(lives):
     lived = lives["processes"]
-    letters = read_dead_letters(broker_client(lived.client.app.settings), "processes")
-    by_task = {letter["task_id"]: letter for letter in letters}
+    letters = list(iterate(broker_client(lived.client.app.settings), "processes"))
     ends = ("killed too often", "left too often")
-    assert set(by_task) == {lived.sent[name].id for name in ends}
-    assert all("lost 2 times" in letter["reason"] for letter in letters)
-    assert lived.worker.metric("laneway_dead_lettered_total", reason="maxDeliveries") == 2
+    assert {letter.task_id for letter in letters} == {lived.sent[name].id for name in ends}
+    assert {(letter.kind, letter.deliveries) for letter in letters} == {("delivery limit", 2)}
+    assert all("its process was lost" in letter.reason for letter in letters)
+    assert lived.worker.metric("laneway_dead_lettered_total", reason="delivery limit") == 2
 
 
 def test_a_killed_attempt_says_so_in_metrics_traces_and_log(lives):
