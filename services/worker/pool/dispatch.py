@@ -267,14 +267,14 @@ class Dispatcher:
         # With nothing behind it the signal cannot meet another task.
         self.requeue(child.recall())
         current = child.now()
-        if current is None or meant not in {None, current[0]}:
-            return
+        if current is None or current[0] != meant:
+            return  # it has ended by itself
         running, job, _ = current
         job.terminated = number
         if number == signal.SIGUSR1:
             child.warn(running)
         else:
-            child.signal(number)
+            child.end(number)
 
     # While the pool ends, after Celery's loop
 

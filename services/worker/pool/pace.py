@@ -40,4 +40,4 @@ class Pace:
         return slots * (ahead + min(ahead, self._worth(_TRIP_S)))
 
     def _worth(self, seconds: float) -> int:
-        return int(seconds / max(self._mean_s, 1e-6))
+        return round(seconds / max(self._mean_s, 1e-6))

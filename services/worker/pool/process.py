@@ -59,7 +59,7 @@ class PoolProcess:
         self._process: Any = None
         self.to_signal: int | None = None
         self.frozen: int | None = None
-        self.blocked = self.said_goodbye = False
+        self.blocked = self.said_goodbye = self.condemned = False
         self.suspect: tuple[int, bool] | None = None
         self.born_s = self.leaving_since_s = time.monotonic()
         loop = ChildLoop(recipe, self._slot, theirs_to_read, theirs_to_write)
@@ -236,10 +236,16 @@ class PoolProcess:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
+    def end(self, number: int) -> None:
+        """Send it a signal that ends it, so that nobody wonders about its end."""
+        self.condemned = True
+        self.signal(number)
+
     def kill(self) -> None:
         """SIGKILL, and to its own process group, if it has one: what its task has started."""
         if self.exit_code is not None:
             return
+        self.condemned = True
         with suppress(ProcessLookupError):
             if os.getpgid(self.pid) == self.pid:
                 os.killpg(self.pid, signal.SIGKILL)

@@ -111,10 +111,11 @@ class ProcessPool(BasePool):
         return sum(child.up and not child.leaving for child in self._dispatcher.children)
 
     def terminate_job(self, pid: int, signal: int | None = None) -> None:
-        """End the task that this process runs, and with it the process.
+        """End a task that this process runs, and with it the process.
 
-        It is done in the event loop's next turn, when it is known which task is meant: whoever
-        calls this also calls `terminate` of what `apply_async` returned.
+        Which one, the caller says through `terminate` of what `apply_async` returned, as Celery's
+        Request does right after this. Without that nothing ends: the task meant has ended by
+        itself, and another may run in its process by now.
         """
         self._dispatcher.end_soon(pid, signal or TERM_SIGNAL)
 
@@ -181,7 +182,7 @@ class ProcessPool(BasePool):
         for child in self._dispatcher.children:
             child.given.clear()
             child.signal(signal.SIGCONT)
-            child.signal(TERM_SIGNAL)
+            child.end(TERM_SIGNAL)
         self._see_off(TERMINATE_LIMIT_S)
 
     def _see_off(self, limit_s: float) -> None:

@@ -107,7 +107,7 @@ class Supervisor:
             child.close()
             tell_exit(code)
             reason = exit_reason(code)
-            if reason not in EXPECTED_REASONS:
+            if reason not in EXPECTED_REASONS and not child.condemned:
                 logger.warning("a pool process died", pid=child.pid, reason=reason, exit_code=code)
             self.fill()
 
