@@ -25,6 +25,8 @@ class LanewayTask(celery.Task):
     abstract = True
     contract: type[BaseModel] | None = None
     """Model of the payload; checked where a task is submitted and where it runs."""
+    dead_letter_on_failure = False
+    """Whether its message is kept among the dead letters when it has failed for good."""
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Celery's own, after a look at the payload.
@@ -54,7 +56,8 @@ def task(
         name: `{domain}.{action}`, stable wherever the function moves.
         contract: pydantic model of the keyword arguments. Without one, parameters annotated
             with pydantic models are validated as Celery's `pydantic=True` does.
-        options: Celery's own task options (max_retries, autoretry_for, rate_limit, time_limit, …).
+        options: Celery's own task options (max_retries, autoretry_for, rate_limit, time_limit, …),
+            and `dead_letter_on_failure=True`: keep its message when it has failed for good.
     """
     if not _NAME.match(name):
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import redis
@@ -30,6 +31,7 @@ from laneway.services.worker.reception import (
 )
 from laneway.tasks.app import CELERYS_OWN, runs_on
 from laneway.tasks.broker.client import reaching
+from laneway.tasks.broker.dead_letters import prune
 from laneway.tasks.broker.inspection import inspect_broker
 from laneway.tasks.broker.ledger import Claim
 from laneway.tasks.broker.rate_limit import take_turn
@@ -39,6 +41,7 @@ from laneway.tasks.errors import BrokerUnavailable
 logger = get_logger(__name__)
 
 DRAIN_POLL_S = 0.1
+PRUNE_S = 10.0
 RECALL_S = 3_600.0
 WAITED_LONG_S = 1.0
 """What has waited so long in this worker, another may have before."""
@@ -190,6 +193,11 @@ class LaneConsumer(Consumer):
             link.settle("turn", claim.id, str(turn_ms))
         return turn_ms is not None
 
+    def prune(self) -> None:
+        """Let dead letters go whose time is over, also on a lane where nothing dies any more."""
+        with suppress(redis.exceptions.RedisError):
+            prune(self.lane.client, self.lane.name, self.lane.queue.dead_letter_retention)
+
     def consuming(self, now: bool) -> None:
         """Note whether messages are taken."""
         self.lane.pulse.consuming = now
@@ -323,6 +331,7 @@ class PulseStep(bootsteps.StartStopStep):
         pulse.tick()
         c.consuming(True)
         c.timer.call_repeatedly(TICK_S, pulse.tick)
+        c.timer.call_repeatedly(PRUNE_S, c.prune)
 
     def stop(self, c: LaneConsumer) -> None:
         """The connection is gone, or the worker stops."""

@@ -47,6 +47,8 @@ from laneway.tasks.broker.ledger import Verb
 logger = get_logger(__name__)
 
 KEPT = "It is kept among the queue's dead letters."
+FAILED = frozenset({Outcome.FAILURE, Outcome.SOFT_TIMEOUT, Outcome.REJECTED})
+"""Outcomes of a task that ran and will not be tried again; a hard limit is one more."""
 
 
 class OutOfMemory(Exception):
@@ -148,6 +150,7 @@ class ObservedRequest(Request):
             self.start_attempt().soft_timeout()
         else:
             self.end_attempt(Outcome.HARD_TIMEOUT)
+            self._keep_if_asked(f"hard limit of {timeout:g} s")
         try:
             super().on_timeout(soft, timeout)
         except STORE_ERRORS as error:
@@ -193,6 +196,14 @@ class ObservedRequest(Request):
             retry_delay_s=_delay_s(error) if isinstance(error, Retry) else None,
             where=_innermost_frame(exc_info),
         )
+        if outcome in FAILED:
+            self._keep_if_asked(type(error).__name__)
+
+    def _keep_if_asked(self, cause: str) -> None:
+        """Bury the message of a task that has failed for good, if the task asks for it."""
+        if getattr(self.task, "dead_letter_on_failure", False):
+            reason = f"{cause}, after {self.retries} retries"
+            self.bury(Burial("task failed", reason, self.id, self.name, attempted=True))
 
     def _outcome(self, error: BaseException) -> Outcome:
         if isinstance(error, WorkerLostError | SystemExit):

@@ -23,6 +23,9 @@ from laneway.tasks.queues import DeadLetterRetention
 PAGE = 500
 """Dead letters that one command is asked for."""
 
+PRUNED = 1_000
+"""Dead letters that go at once: Redis serves nobody else meanwhile."""
+
 READ_BYTES = 8 * 2**20
 """What is read at once: a lane may hold many large messages."""
 
@@ -155,16 +158,12 @@ def read_dead_letter(
 
 
 def prune(client: "redis.Redis", lane: str, kept: DeadLetterRetention) -> int:
-    """Remove the dead letters that are too many and too old; how many those were.
+    """Remove dead letters that are too many and too old, PRUNED of each; how many those were.
 
     Every burial does it too, but on a lane where nothing dies any more nobody else would.
     """
-    names, gone = [keys.dead_letters(lane), keys.dead_records(lane)], 0
-    while True:
-        removed = int(run(client, "prune", names, [kept.count, kept.seconds * 1000]))
-        gone += removed
-        if not removed:
-            return gone
+    names = [keys.dead_letters(lane), keys.dead_records(lane)]
+    return int(run(client, "prune", names, [kept.count, kept.seconds * 1000, PRUNED]))
 
 
 def now_ms(client: "redis.Redis") -> int:

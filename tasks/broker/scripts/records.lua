@@ -65,11 +65,11 @@ local function worker_of(claim)
   return string.match(claim, '^(.*)/%d+$') or claim
 end
 
--- Removes dead letters too many and too old, a hundred of each at most; how many those were.
-local function prune(dead, records, keep, now)
+-- Removes dead letters too many and too old, `most` of each; how many those were.
+local function prune(dead, records, keep, most)
   local gone, over = 0, redis.call('ZCARD', dead) - keep.count
-  local oldest = over > 0 and redis.call('ZRANGE', dead, 0, math.min(over, 100) - 1) or {}
-  local aged = redis.call('ZRANGEBYSCORE', dead, '-inf', now - keep.ms, 'LIMIT', 0, 100)
+  local oldest = over > 0 and redis.call('ZRANGE', dead, 0, math.min(over, most) - 1) or {}
+  local aged = redis.call('ZRANGEBYSCORE', dead, '-inf', now_ms() - keep.ms, 'LIMIT', 0, most)
   for _, ids in ipairs({oldest, aged}) do
     if #ids > 0 then
       gone = gone + redis.call('ZREM', dead, unpack(ids))
@@ -92,7 +92,7 @@ local function bury(dead, records, letter, keep)
   head = string.gsub(head, '[\128-\255]', '?')
   redis.call('HSET', records, id, head .. '\n' .. letter.raw)
   redis.call('ZADD', dead, now, id)
-  prune(dead, records, keep, now)
+  prune(dead, records, keep, 100)
   return id
 end
 
