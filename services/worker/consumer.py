@@ -110,6 +110,24 @@ class LaneConsumer(Consumer):
             self.timer.call_repeatedly(WAITED_LONG_S, self._give_back_what_waits)
             self.timer.call_repeatedly(RECALL_S, self._recall_revocations)
 
+    def cancel_task_queue(self, queue: str) -> None:
+        """Take nothing from the lane until `add_task_queue`: somebody said so by remote control."""
+        super().cancel_task_queue(queue)
+        if queue == self.lane.name:
+            self.consuming(False)
+
+    def add_task_queue(self, queue: str, *args: Any, **options: Any) -> None:
+        """Take from the lane again. It serves no other: limits and keys are the lane's own."""
+        if queue != self.lane.name:
+            logger.warning(
+                "a worker serves one lane: start another for this queue", asked_for=queue
+            )
+            return
+        super().add_task_queue(queue, *args, **options)
+        if self.app.settings.transport == "laneway":
+            self.lane.link.attach(self.hub, self.deliver, self.room)
+        self.consuming(True)
+
     def on_close(self) -> None:
         """What Celery drops here, since it could not be acknowledged, is held by the link."""
 

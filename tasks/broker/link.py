@@ -141,8 +141,18 @@ class LaneLink:
         self.pump_soon()
 
     def detach(self) -> None:
-        """Deliver nothing more; what is held stays held, and its lease is renewed."""
-        self._deliver, self._room = _nowhere, _none
+        """Deliver nothing more; what is held stays held, and its lease is renewed.
+
+        What a wake-up that is still out claims later goes back to the lane.
+        """
+        self._deliver, self._room = self._give_back, _none
+
+    def _give_back(self, claim: Claim) -> None:
+        self.settle("head", claim.id)
+
+    def __json__(self) -> str:
+        """What `inspect stats` shows of it among the transport's options."""
+        return self.ledger.worker
 
     @property
     def _attached(self) -> Loop:
