@@ -82,6 +82,7 @@ class Row:
 def live_through(fault: Fault, stage: Stage, times: int) -> tuple[Verdict, int]:
     """Inject, wait, check; the verdict and the number of dead letters."""
     fault.inject(stage, times)
+    stage.expect(stage.injected >= times, f"injected {stage.injected} times instead of {times}")
     stage.settle(lambda: fault.accounted(stage), fault.may_wait)
     fault.check(stage)
     held = stage.held() - fault.may_wait

@@ -74,7 +74,7 @@ class StallThenKill(ParentKill):
     def strike(self, stage: Stage, worker: WorkerProcess) -> None:
         since_s = time.monotonic()
         worker.signal(signal.SIGSTOP)
-        time.sleep(STALL_S)
+        stage.rest(STALL_S)
         stage.kill(worker, since_s)
 
 
@@ -97,11 +97,11 @@ class StallPastLease(Fault):
                 return
             worker, since_s = stage.of(runs[0]), time.monotonic()
             self.hide(stage, worker)
-            time.sleep(BEYOND_LEASE_S)
+            stage.rest(BEYOND_LEASE_S)
             self.show(stage, worker)
             stage.ledger.cut(worker.name, since_s)
             stage.inject()
-            time.sleep(1.0)  # for the late acknowledgement to arrive, which must change nothing
+            stage.rest(1.0)  # for the late acknowledgement to arrive, which must change nothing
             self.check_held(stage, worker)
             stage.wait_for(lambda: not stage.held(), "the lane to be empty")
 

@@ -20,7 +20,6 @@ EVENTS_KEY = "events"
 ACCEPTED_KEY = "accepted"
 
 ACK_GRACE_S = 1.0
-"""A run that ended so shortly before its worker was killed may not have been acknowledged yet."""
 
 
 @dataclass
@@ -32,6 +31,8 @@ class Run:
     pid: int
     started_s: float
     ended_s: float | None = None
+    failed: bool = False
+    """Whether it ended with an error, which is an outcome too; `ended_s` is of those that did not."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +46,18 @@ class Cut:
     at_s: float
     until_s: float
     pid: int | None = None
+    grace_s: float = ACK_GRACE_S
+    """A run that ended so shortly before may not have been acknowledged yet."""
 
     def hit(self, run: Run) -> bool:
         """Whether the run was in flight: begun, and not surely acknowledged."""
         return (
             run.worker == self.worker
+            and not run.failed
             and self.pid in (None, run.pid)
             and run.started_s <= self.until_s
-            and (run.ended_s is None or run.ended_s >= self.at_s - ACK_GRACE_S)
+            and (run.ended_s is None or run.ended_s >= self.at_s - self.grace_s)
         )
-
-    def ended(self, run: Run) -> bool:
-        """Whether the run was under way, and did not end before the fault did."""
-        return self.hit(run) and (run.ended_s is None or run.ended_s > self.until_s)
 
 
 @dataclass(frozen=True)
@@ -117,11 +117,11 @@ def _was_hit(run: Run, cuts_of: dict[str, list[Cut]]) -> bool:
 
 
 def _recoveries_s(by_id: dict[str, list[Run]], cuts_of: dict[str, list[Cut]]) -> Iterator[float]:
-    """For each run that a cut ended: how long until the task began anew."""
+    """For each run that was in flight at a cut, and began anew: how long that took."""
     for mine in by_id.values():
         starts = sorted(run.started_s for run in mine)
         for run in mine:
-            cut = next((c for c in cuts_of.get(run.worker, ()) if c.ended(run)), None)
+            cut = next((c for c in cuts_of.get(run.worker, ()) if c.hit(run)), None)
             if cut is not None:
                 since_s = max(cut.at_s, run.started_s)
                 later = bisect_right(starts, since_s)
@@ -154,11 +154,17 @@ class Ledger:
         if task_ids:
             self._client.rpush(ACCEPTED_KEY, *task_ids)
 
-    def cut(self, worker: str, since_s: float | None = None, pid: int | None = None) -> None:
+    def cut(
+        self,
+        worker: str,
+        since_s: float | None = None,
+        pid: int | None = None,
+        grace_s: float = ACK_GRACE_S,
+    ) -> None:
         """Write down that a worker, or one process of it, was cut now, or from `since_s` on."""
         now = time.monotonic()
         at_s = now if since_s is None else since_s
-        self.cuts.append(Cut(worker, at_s, until_s=now, pid=pid))
+        self.cuts.append(Cut(worker, at_s, now, pid, grace_s))
 
     def accepted(self) -> list[str]:
         """All accepted ids, in order."""
@@ -225,8 +231,12 @@ class Ledger:
             self._workers.add(worker)
             return
         runs = self._open[place]
-        runs.pop().ended_s = float(at_s)
-        self._done.add(task_id)
+        run = runs.pop()
+        if event == "done":
+            run.ended_s = float(at_s)
+            self._done.add(task_id)
+        else:
+            run.failed = True
         if not runs:
             del self._open[place]
 

@@ -1,9 +1,10 @@
 """Lines between workers and Redis that are slow, or that break in the middle of a word."""
 
-import time
-
 from faults.fault import Fault, Sizes, mostly_short
 from faults.stage import Setup, Stage
+
+MOST_BYTES_LOG10 = 4.7
+"""Resets come after 1 to 50,000 bytes, as often among few as among many."""
 
 
 class ProxyResets(Fault):
@@ -21,7 +22,7 @@ class ProxyResets(Fault):
         with stage.load(*mostly_short(1.0, among=50)):
             for _ in range(times):
                 for proxy in stage.proxies.values():
-                    proxy.reset_after(stage.rng.randint(1, 6_000))
+                    proxy.reset_after(int(10 ** stage.rng.uniform(0, MOST_BYTES_LOG10)))
                 stage.pause(0.1, 0.8)
                 for proxy in stage.proxies.values():
                     proxy.heal()
@@ -45,7 +46,7 @@ class OneWay(Fault):
             for number in range(times):
                 worker = stage.rng.choice(stage.alive())
                 stage.proxies[worker.name].black_hole("down" if number % 2 else "up")
-                time.sleep(2.0)
+                stage.rest(2.0)
                 stage.proxies[worker.name].heal()
                 stage.inject()
                 stage.pause(0.5, 1.5)

@@ -1,11 +1,12 @@
 """Messages that no worker should have to meet."""
 
 import random
+from uuid import uuid4
 
 from bad_messages import CASES, WAITING_CASE, Case, make_entry
 from faults.arms import with_fields
 from faults.fault import Fault, Sizes, letters_of
-from faults.stage import Setup, Stage
+from faults.stage import Setup, Stage, patient_client
 
 NEIGHBOURS = 20
 FEW_DELIVERIES = 3
@@ -147,7 +148,11 @@ class Oversize(Fault):
     def inject(self, stage: Stage, times: int) -> None:
         for _ in range(times):
             stage.bulk(NEIGHBOURS, seconds=0.01)
-            stage.bulk(1, padding="x" * self.bytes)
+            task_id = str(uuid4())
+            message = stage.publisher.copy(task_id, "faults.work", {"padding": "x" * self.bytes})
+            with patient_client(stage.redis.url) as client:
+                client.lpush(stage.lane, message)
+            stage.ledger.accept(task_id)
             stage.bulk(NEIGHBOURS, seconds=0.01)
             stage.inject()
 
@@ -157,7 +162,7 @@ class Backlog(Fault):
 
     name = "backlog"
     sizes = Sizes(short=0, medium=5_000, full=100_000)
-    setup = Setup(settle_limit_s=600.0)
+    setup = Setup(settle_limit_s=2_400.0)  # it ends earlier when nothing moves
     at_once = 1_000
 
     def inject(self, stage: Stage, times: int) -> None:

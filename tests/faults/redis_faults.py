@@ -45,7 +45,7 @@ class ShortFreeze(Fault):
                 stage.pause(0.0, 1.0)
                 since_s = time.monotonic()
                 stage.redis.freeze()
-                time.sleep(self.frozen_s)
+                stage.rest(self.frozen_s)
                 stage.redis.thaw()
                 stage.inject()
                 if self.frozen_s > LEASE_S:

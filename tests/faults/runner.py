@@ -16,7 +16,6 @@ import time
 import traceback
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -24,23 +23,23 @@ from pathlib import Path
 from faults.catalogue import FAULTS
 from faults.fault import Fault, Row, live_through
 from faults.ledger import Verdict
-from faults.stage import open_stage
+from faults.stage import ABORT, open_stage
 from faults.table import Run, as_markdown
 from laneway.services.local.redis_server import redis_binary
 
 ARMS = ("laneway", "stock")
-JOBS = 2
+JOBS = 3
+LIMITS_S = {"short": 300.0, "medium": 900.0, "full": 3_600.0}
+"""After which whatever still runs is ended, and told as not kept."""
+
 LEDGER_PAGE = Path("docs/loss-ledger.md")
 NOTHING = Verdict(0, 0, (), 0, 0, 0, ())
 
 
-class Interrupted(BaseException):
-    """SIGTERM or Ctrl-C: end what was started, and go."""
-
-
-def run_one(fault: Fault, arm: str, times: int, seed: int, folder: Path) -> Row:
+def run_one(kind: type[Fault], arm: str, times: int, seed: int, folder: Path) -> Row:
     """One fault in one arm, on a stage of its own. What goes wrong is a broken promise too."""
     began_s = time.monotonic()
+    fault = kind()
     # The same moments in both arms, whatever else runs.
     rng = random.Random(f"{seed}:{fault.name}")
     verdict, dead, injected, broken = NOTHING, 0, 0, [f"the fault could not be run {times} times"]
@@ -86,14 +85,21 @@ class Progress:
 
 
 def run_all(
-    faults: Iterable[tuple[Fault, int]], arms: Iterable[str], seed: int, jobs: int, keep: bool
+    faults: Iterable[tuple[type[Fault], int]],
+    arms: Iterable[str],
+    seed: int,
+    jobs: int,
+    keep: bool = False,
 ) -> list[Row]:
     """Every fault in every arm; at most `jobs` at a time."""
+    arms = list(arms)
     units = [(fault, arm, times) for fault, times in faults for arm in arms]
+    # What takes longest begins first, so that it does not end alone.
+    by_length = sorted(units, key=lambda unit: -unit[2])
     progress = Progress(len(units))
     folder = Path(tempfile.mkdtemp(prefix="laneway-faults-"))
 
-    def run(unit: tuple[Fault, str, int]) -> Row:
+    def run(unit: tuple[type[Fault], str, int]) -> Row:
         fault, arm, times = unit
         row = run_one(fault, arm, times, seed, folder)
         progress.tell(row)
@@ -101,7 +107,8 @@ def run_all(
 
     pool = ThreadPoolExecutor(jobs)
     try:
-        return list(pool.map(run, units))
+        rows = {(row.fault, row.arm): row for row in pool.map(run, by_length)}
+        return [rows[fault.name, arm] for fault, arm, _ in units]
     finally:
         pool.shutdown(cancel_futures=True)
         if keep:
@@ -110,7 +117,7 @@ def run_all(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def chosen(names: list[str], size: str) -> list[tuple[Fault, int]]:
+def chosen(names: list[str], size: str) -> list[tuple[type[Fault], int]]:
     """Faults whose name holds one of these words, and how often each; all if none is named."""
     found = [
         (fault, getattr(fault.sizes, size))
@@ -163,7 +170,11 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     arms = ARMS if given.arm == "both" else (given.arm,)
     began_s = time.monotonic()
+    limit = threading.Timer(LIMITS_S[size], ABORT.set)
+    limit.daemon = True
+    limit.start()
     rows = run_all(faults, arms, given.seed, given.jobs, given.keep)
+    limit.cancel()
     page = as_markdown(about(size, given.seed), rows)
     print(f"\n{page}\n{time.monotonic() - began_s:.0f} s")
     if given.out:
@@ -173,6 +184,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _interrupt(*_: object) -> None:
-    with suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Let every stage end what it has started, then go."""
+    ABORT.set()
     sys.exit(130)

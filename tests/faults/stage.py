@@ -1,6 +1,7 @@
 """What one fault happens on: a Redis, a ledger, a lane with workers, and a producer."""
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -28,6 +29,15 @@ UNHEARD_LIMIT_S = 3.0
 """With nothing held any more, the last line of a task that ran is in the ledger after this."""
 
 CLIENT_TIMEOUT_S = 5.0
+PATIENCE_S = 60.0
+
+
+ABORT = threading.Event()
+"""Set once the whole run is to end."""
+
+
+class Aborted(Exception):
+    """The run was interrupted: whatever was started is to be ended."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +153,16 @@ class Stage:
 
     def pause(self, least_s: float, most_s: float) -> None:
         """Wait for a random moment."""
-        time.sleep(self.rng.uniform(least_s, most_s))
+        self.rest(self.rng.uniform(least_s, most_s))
+
+    def rest(self, seconds: float) -> None:
+        """Wait.
+
+        Raises:
+            Aborted: the whole run is to end.
+        """
+        if ABORT.wait(seconds):
+            raise Aborted
 
     def inject(self, count: int = 1) -> None:
         """Count a fault."""
@@ -162,7 +181,7 @@ class Stage:
                 answer = condition()
                 if answer:
                     return answer
-            time.sleep(POLL_S)
+            self.rest(POLL_S)
         self.broken.append(f"waited {limit_s:.0f} s in vain for {what}")
         return None
 
@@ -230,7 +249,7 @@ class Stage:
                 waits = RECOVERY_LIMIT_S if held or busy else 0.0
                 if idle_s > waits + UNHEARD_LIMIT_S:
                     return
-            time.sleep(SETTLE_POLL_S)
+            self.rest(SETTLE_POLL_S)
 
     def close(self) -> None:
         """End every worker, proxy and connection."""
@@ -239,6 +258,11 @@ class Stage:
         self._proxies.close()
         self.publisher.close()
         self.client.close()
+
+
+def patient_client(url: str) -> "redis.Redis":
+    """A client for what takes its time; whatever goes wrong is told."""
+    return redis.Redis.from_url(url, socket_timeout=PATIENCE_S, retry=Retry(NoBackoff(), 0))
 
 
 def exists(pid: int) -> bool:

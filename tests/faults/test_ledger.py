@@ -12,8 +12,8 @@ unit = pytest.mark.unit
 A, B = "worker-a", "worker-b"
 
 
-def run(task_id, started_s, ended_s=None, worker=A, pid=1) -> Run:
-    return Run(task_id, worker, pid, started_s, ended_s)
+def run(task_id, started_s, ended_s=None, worker=A, pid=1, failed=False) -> Run:
+    return Run(task_id, worker, pid, started_s, ended_s, failed)
 
 
 def cut(at_s, worker=A, pid=None, lasts_s=0.0) -> Cut:
@@ -52,6 +52,7 @@ def test_an_id_accepted_twice_is_one_task() -> None:
         (run("a", 1, 2), cut(2.1, pid=1), (1, 0)),
         (run("a", 1, 2), cut(0.5), (0, 1)),
         (run("a", 1), cut(2), (0, 0)),
+        (run("a", 1, failed=True), cut(2), (0, 0)),
     ],
     ids=[
         "no fault",
@@ -63,11 +64,18 @@ def test_an_id_accepted_twice_is_one_task() -> None:
         "its process was killed",
         "begun after the fault",
         "a run that was cut is no second end",
+        "a run that failed is no second end",
     ],
 )
 def test_a_second_end_has_its_cause_in_a_cut_of_the_first(first, fault, expected) -> None:
     again = run("a", 20, 21, worker=B)
     assert repeats([first, again], [fault] if fault else []) == expected
+
+
+@unit
+def test_a_stop_excuses_nothing_that_had_ended() -> None:
+    stopped = Cut(A, 2.1, 2.1, grace_s=0.0)
+    assert repeats([run("a", 1, 2), run("a", 20, 21, worker=B)], [stopped]) == (0, 1)
 
 
 @unit
@@ -83,11 +91,13 @@ def test_recovery_is_the_time_from_the_cut_to_the_next_start() -> None:
         run("a", 9, 10, worker=B),
         run("b", 1, 1.9),
         run("c", 1.5),
+        run("e", 1, 2.5),
+        run("e", 12, 13, worker=B),
         run("d", 1, 30),
         run("d", 8, 9, worker=B),
     ]
-    verdict = judge("abcd", runs, [cut(2, lasts_s=20)], [])
-    assert verdict.recoveries_s == (6.0, 7.0)
+    verdict = judge("abcde", runs, [cut(2, lasts_s=20)], [])
+    assert verdict.recoveries_s == (6.0, 7.0, 10.0)
 
 
 @unit
@@ -113,15 +123,18 @@ def test_the_book_reads_what_tasks_write(tmp_path, monkeypatch) -> None:
         tasks.record("start", "one")
         assert [r.task_id for r in ledger.under_way()] == ["one"]
         ledger.cut(A, pid=os.getpid())
-        tasks.record("start", "two")
-        tasks.record("done", "two")
+        with tasks.recorded("two"):
+            pass
+        with pytest.raises(ZeroDivisionError), tasks.recorded("three"):
+            _ = 1 / 0
         tasks.record("start", "one")
         assert ledger.missing() == {"one", "three"}
-        assert ledger.count() == (3, 1)
+        assert ledger.count() == (4, 1)
         assert (ledger.has_begun(A), ledger.has_begun(B)) == (True, False)
-        assert [(r.worker, r.pid) for r in ledger.runs()] == [(A, os.getpid())] * 3
+        assert [(r.worker, r.pid) for r in ledger.runs()] == [(A, os.getpid())] * 4
+        assert [run.task_id for run in ledger.under_way()] == ["one", "one"]
         verdict = ledger.verdict(dead=["three"])
-        assert (verdict.accepted, verdict.ran, verdict.attempts) == (3, 1, 3)
+        assert (verdict.accepted, verdict.ran, verdict.attempts) == (3, 1, 4)
         assert verdict.lost == ("one",)
         assert len(verdict.recoveries_s) == 1
         assert 0 < verdict.recoveries_s[0] < time.monotonic()

@@ -8,6 +8,8 @@ and no skewed clock touches it. `FAULTS_LEDGER_URL` says where, `FAULTS_WORKER` 
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import redis
@@ -29,22 +31,32 @@ def record(event: str, task_id: str) -> None:
     _clients[pid].rpush(EVENTS_KEY, line)
 
 
+@contextmanager
+def recorded(task_id: str) -> Iterator[None]:
+    """Write down that a run begins, and how it ends if it does."""
+    record("start", task_id)
+    try:
+        yield
+    except BaseException:
+        record("fail", task_id)
+        raise
+    record("done", task_id)
+
+
 @shared_task(name="faults.work", bind=True, ignore_result=True)
 def work(self: Any, seconds: float = 0.0, padding: str = "") -> None:
     """Works for so long; `padding` makes the message as large as wanted."""
     del padding
-    record("start", self.request.id)
-    if seconds:
-        time.sleep(seconds)
-    record("done", self.request.id)
+    with recorded(self.request.id):
+        if seconds:
+            time.sleep(seconds)
 
 
 @shared_task(name="faults.answer", bind=True, ignore_result=False)
 def answer(self: Any, seconds: float = 0.0) -> str:
     """As `work`, with a result: so that a failure before its first line can be seen."""
-    record("start", self.request.id)
-    time.sleep(seconds)
-    record("done", self.request.id)
+    with recorded(self.request.id):
+        time.sleep(seconds)
     return "done"
 
 
