@@ -6,9 +6,9 @@ from laneway.observability.headers import PREVIOUS, Headers, texts
 from laneway.observability.spans import NO_SPAN, Span, Tracer
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class AttemptStart:
-    """What is known when an attempt is handed to the pool.
+    """What is known when an attempt is handed to the pool. Made for every attempt, so not frozen.
 
     Times ending in `_at_s` and `eta_s` are seconds since the epoch; None where the producer sent
     none. `attempt` counts from 1. `headers` are those of the message.

@@ -4,8 +4,8 @@ import copy
 import logging
 import os
 import sys
-from collections.abc import MutableMapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -58,15 +58,35 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
-def log_context(**keys: str | None) -> AbstractContextManager[None]:
-    """Put keys such as `task_id`, `queue` and `trace_id` on every line written inside."""
-    given = {name: value for name, value in keys.items() if value is not None}
-    return structlog.contextvars.bound_contextvars(**given)
+def ask_whose(source: Callable[[], Mapping[str, str | None]]) -> None:
+    """Let every line carry what `source` says when it is written, such as the `task_id`.
+
+    Asked by a line, it costs nothing to a task that writes none.
+    """
+    _whose.source = source
+
+
+class _Whose:
+    """The keys of whoever writes a line; a key that the line has already stays as it is."""
+
+    source: Callable[[], Mapping[str, str | None]] = staticmethod(dict)
+
+    def __call__(
+        self, _logger: Any, _method: str, keys: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        for name, value in self.source().items():
+            if value is not None:
+                keys.setdefault(name, value)
+        return keys
+
+
+_whose = _Whose()
 
 
 def _shared_processors() -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
+        _whose,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -1,12 +1,16 @@
 """What a pool runs for a message that took the light way: Celery's tracer, after a look at the body."""
 
+from json import JSONDecoder
 from typing import Any
 
 from celery.app import trace
-from kombu.exceptions import ContentDisallowed, DecodeError
-from kombu.serialization import loads
+from kombu.utils.json import object_hook
 
 NO_ARGUMENTS = "the body is not [args, kwargs, embed]: publish the task with a Celery client"
+
+
+_JSON = JSONDecoder(object_hook=object_hook)
+"""What kombu makes of JSON: dates, UUIDs and whatever else was registered with it come back."""
 
 
 class BodyRefused(Exception):
@@ -34,12 +38,11 @@ def run_body(
     Raises:
         BodyRefused: the body is no task's.
     """
-    tasks, accept, hostname = trace._localized  # noqa: SLF001 - set up for each pool process
+    tasks, _, hostname = trace._localized  # noqa: SLF001 - set up for each pool process
+    del content_type, content_encoding  # `is_light` let UTF-8 JSON through and nothing else
     try:
-        decoded = loads(body, content_type, content_encoding, accept=accept)
-    except ContentDisallowed as error:
-        raise BodyRefused("refused content type", str(error)) from None
-    except (DecodeError, ValueError, RecursionError) as error:
+        decoded = _JSON.decode(body if isinstance(body, str) else str(body, "utf-8"))
+    except (ValueError, TypeError, RecursionError) as error:
         raise BodyRefused("undecodable body", type(error).__name__) from None
     match decoded:
         case [list() as args, dict() as kwargs, dict() | None as embed]:

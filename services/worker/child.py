@@ -2,14 +2,14 @@
 
 import os
 import signal
-from contextlib import AbstractContextManager
 from threading import get_ident
 from typing import Any
 
 from celery import signals
+from celery._state import get_current_task
 
 from laneway.observability.health import HealthServer
-from laneway.observability.logs import log_context
+from laneway.observability.logs import ask_whose
 from laneway.observability.runs import RunSpan, add_state_event, run_span
 from laneway.observability.tracing import Tracing
 from laneway.services.lifecycle import die_with_parent
@@ -25,15 +25,16 @@ class Child:
         self._tracing = tracing
         self._health = health
         # By thread too: a retry may begin in one before the attempt it follows has left another.
-        self._runs: dict[tuple[int, str], tuple[RunSpan, AbstractContextManager[None]]] = {}
+        self._runs: dict[tuple[int, str], RunSpan] = {}
 
     def install(self) -> None:
         """Listen for processes and tasks that begin and end."""
         signals.worker_process_init.connect(self._begin_process, weak=False)
         signals.worker_process_shutdown.connect(self._end_process, weak=False)
-        signals.task_prerun.connect(self._begin_task, weak=False)
-        signals.task_postrun.connect(self._end_task, weak=False)
+        ask_whose(self._whose)
         if self._tracing.tracer is not None:
+            signals.task_prerun.connect(self._begin_task, weak=False)
+            signals.task_postrun.connect(self._end_task, weak=False)
             self._app.on_state = add_state_event  # type: ignore[method-assign]
 
     def _begin_process(self, **_: Any) -> None:
@@ -53,16 +54,21 @@ class Child:
         self._tracing.shutdown()
 
     def _begin_task(self, task_id: str, task: Any, **_: Any) -> None:
-        run = run_span(self._tracing.tracer, task.name, task_id, task.request.headers or {})
-        # What the task logs says whose it is.
-        context = log_context(task_id=task_id, task=task.name, trace_id=run.span.trace_id)
-        context.__enter__()
-        self._runs[get_ident(), task_id] = run, context
+        headers = task.request.headers or {}
+        run = run_span(self._tracing.tracer, task.name, task_id, headers)
+        self._runs[get_ident(), task_id] = run
 
     def _end_task(self, task_id: str, retval: Any = None, **_: Any) -> None:
-        begun = self._runs.pop((get_ident(), task_id), None)
-        if begun is None:
-            return
-        run, context = begun
-        run.end(retval if isinstance(retval, Exception) else None)
-        context.__exit__(None, None, None)
+        run = self._runs.pop((get_ident(), task_id), None)
+        if run is not None:
+            run.end(retval if isinstance(retval, Exception) else None)
+
+    def _whose(self) -> dict[str, str | None]:
+        """Of which task a line is that is written now, in this thread."""
+        task = get_current_task()
+        if task is None or task.request.id is None:
+            return {}
+        task_id = task.request.id
+        run = self._runs.get((get_ident(), task_id))
+        trace_id = run.span.trace_id if run else None
+        return {"task_id": task_id, "task": task.name, "trace_id": trace_id}

@@ -218,7 +218,7 @@ class LaneLink:
             if self.ledger.settlements:
                 self._send_settlements(self._command)
             room = min(self._room(), MOST_AT_ONCE) if self.claiming and not self._asked else 0
-            enough = lingered or room >= len(self.ledger.held)
+            enough = lingered or room >= min(len(self.ledger.held), 8)
             if room > 0 and enough and not self._empty:
                 self._send_claim(self._command, room)
             elif room > 0 and enough and not self._waiting and self._waiter is not None:

@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 
-from laneway.observability.logs import get_logger, log_context, setup_logging
+from laneway.observability.logs import ask_whose, get_logger, setup_logging
 
 pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("undo_logging")]
 
@@ -38,10 +38,15 @@ def test_the_level_holds_for_both(written):
     assert written() == []
 
 
-def test_context_is_on_every_line_inside(written):
-    with log_context(task_id="id-1", queue="documents", trace_id=None):
+def test_a_line_carries_whose_it_is_when_it_is_written(written):
+    whose = {"task_id": "id-1", "queue": "documents", "trace_id": None}
+    ask_whose(lambda: whose)
+    try:
         logging.getLogger("team").info("inside")
-    logging.getLogger("team").info("outside")
+        whose = {}
+        logging.getLogger("team").info("outside")
+    finally:
+        ask_whose(dict)
     inside, outside = written()
     assert inside["task_id"] == "id-1"
     assert "trace_id" not in inside
