@@ -18,6 +18,7 @@ from typing import Any
 
 from celery.apps.worker import Worker
 from celery.worker import state
+from celery.worker.control import Panel
 
 from laneway.observability.logs import get_logger
 from laneway.services.worker.lane import Lane
@@ -48,6 +49,8 @@ class Drain:
         Thread(target=self._drain, name="drain", daemon=True).start()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, self._on_signal)
+        # Celery's own order of stopping renews no lease while what runs goes on.
+        Panel.data["shutdown"] = _on_shutdown
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
@@ -110,3 +113,10 @@ class Drain:
             return
         with suppress(ProcessLookupError):
             os.kill(request.worker_pid, signal.SIGKILL)
+
+
+def _on_shutdown(state: Any, **_: Any) -> dict[str, str]:
+    """The remote command `shutdown`."""
+    del state
+    os.kill(os.getpid(), signal.SIGTERM)
+    return {"ok": "draining"}
