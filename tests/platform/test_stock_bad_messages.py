@@ -145,6 +145,7 @@ def send_changed(app: LanewayApp, server: RedisServer, change: Change) -> tuple[
 
 KINDS = {
     "eta": "malformed envelope",
+    "body is no base64": "undecodable body",
     "body is no JSON": "undecodable body",
     "body is no UTF-8": "undecodable body",
     "body is nested too deep": "undecodable body",
