@@ -90,6 +90,7 @@ class Attempt:
         clock = attempts.clock
         self._began_at_s = clock.wall_s()
         self._wait_s = max(0.0, self._began_at_s - start.ready_at_s)
+        self._task_began_at_s = start.task_began_at_s
         self._flight = Flight(start.queue, start.task, clock.steady_s())
         self._span = process_span(attempts.tracer, start, self._began_at_s)
         self.headers = self._child_headers()
@@ -156,7 +157,7 @@ class Attempt:
 
     def _child_headers(self) -> dict[str, str]:
         own = self._span.headers
-        kept = {FIRST_ENQUEUED_AT: format_time(self._start.task_began_at_s)}
+        kept = {FIRST_ENQUEUED_AT: format_time(self._task_began_at_s)}
         if own:
             origin = texts(self._start.headers, TRACEPARENT).get(TRACEPARENT, "")
             # What could not be read has begun no trace: this attempt has.
@@ -177,7 +178,7 @@ class Attempt:
                 end.age_s, exemplar=exemplar, queue=queue, task=task, class_=kind
             )
         if end.final:
-            took_s = max(0.0, self._attempts.clock.wall_s() - self._start.task_began_at_s)
+            took_s = max(0.0, self._attempts.clock.wall_s() - self._task_began_at_s)
             metrics.end_to_end.observe(
                 took_s, exemplar=exemplar, queue=queue, task=task, class_=kind
             )

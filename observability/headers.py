@@ -27,9 +27,12 @@ def format_time(time_s: float) -> str:
 
 def read_time_s(headers: Headers, name: str) -> float | None:
     """A time from a header; None if it is missing or nonsense, since anyone may publish."""
+    value = headers.get(name)
+    if value is None:
+        return None
     try:
-        time_s = float(headers[name])
-    except (KeyError, TypeError, ValueError):
+        time_s = float(value)
+    except (TypeError, ValueError):
         return None
     return time_s if math.isfinite(time_s) and time_s > 0 else None
 

@@ -16,6 +16,7 @@ from threading import Thread
 from types import FrameType
 from typing import Any
 
+from celery import signals
 from celery.apps.worker import Worker
 from celery.worker import state
 from celery.worker.control import Panel
@@ -70,6 +71,11 @@ class Drain:
             queue=lane.name,
             running=running,
             limit_s=limit_s,
+        )
+        how = "Cold" if first == signal.SIGQUIT else "Warm"
+        name = signal.Signals(first).name
+        signals.worker_shutting_down.send(
+            sender=self._worker.hostname, sig=name, how=how, exitcode=os.EX_OK
         )
         self._worker.hub.call_soon(self._worker.consumer.stop_taking)
         if first != signal.SIGQUIT:

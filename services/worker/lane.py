@@ -68,5 +68,7 @@ class Lane:
     attempts: Attempts
     metrics: Metrics
     pulse: Pulse = field(default_factory=Pulse)
+    remembers_success: bool = False
+    """Whether Celery is to remember what succeeded, for its own deduplication."""
     holding: dict[str, Any] = field(default_factory=dict)
     """Claim to the request that holds it."""

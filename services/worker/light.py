@@ -110,7 +110,7 @@ class LaneRequest(ObservedRequest):
             self.on_failure(result, return_ok=True)
             return
         self.end_attempt(Outcome.SUCCESS)
-        state.task_ready(self, successful=True)
+        state.task_ready(self, successful=self.lane.remembers_success)
         if self._task.acks_late:
             self.acknowledge()
         self.send_event("task-succeeded", result=result, runtime=runtime_s)

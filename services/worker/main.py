@@ -136,6 +136,7 @@ def _lane(app: LanewayApp, name: str, metrics: Metrics, tracing: Tracing) -> Lan
         link=app.link,
         attempts=Attempts(metrics, tracing.tracer, get_logger("laneway.attempts").bind()),
         metrics=metrics,
+        remembers_success=bool(app.conf.worker_deduplicate_successful_tasks),
     )
     app.link.listener = LaneListener(app, lane)
     return lane

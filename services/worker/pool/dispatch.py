@@ -11,6 +11,7 @@ from typing import Any
 from billiard.common import human_status
 from billiard.exceptions import Terminated, WorkerLostError
 
+from laneway.observability.logs import get_logger
 from laneway.services.worker.pool import calls
 from laneway.services.worker.pool.calls import error_info
 from laneway.services.worker.pool.face import Running
@@ -21,6 +22,8 @@ from laneway.services.worker.pool.pace import Pace
 from laneway.services.worker.pool.process import LOST_TEXT, PoolProcess
 from laneway.services.worker.pool.process_child import Recipe
 from laneway.services.worker.pool.supervisor import Supervisor
+
+logger = get_logger(__name__)
 
 
 class Dispatcher:
@@ -49,11 +52,14 @@ class Dispatcher:
     def register(self, hub: Any) -> None:
         """Live in this event loop; again after each of its resets."""
         self._hub = hub
+        # What was to be called in its next turn may have been lost with the reset.
+        self._feeding = self._settling = False
         self.supervisor.register(hub)
         self._watch.register(hub)
         for child in self.children:
             self._send(child)
         self._feed_soon()
+        self.settle_soon()
 
     # What is handed over
 
@@ -152,8 +158,14 @@ class Dispatcher:
 
     def hear(self, child: PoolProcess, *, everything: bool = False) -> None:
         """Take note of what a child has said."""
-        for frame in child.frames(everything=everything):
-            self._read(child, frame)
+        try:
+            for frame in child.frames(everything=everything):
+                self._read(child, frame)
+        except (ValueError, TypeError, EOFError) as error:
+            # Only a task that writes to descriptors which are not its own can bring this about.
+            logger.exception("a pool process talks nonsense", error_type=type(error).__name__)
+            child.mute = True
+            child.kill()
         if child.mute:
             self.supervisor.mute(child)
         self._tell()
@@ -175,6 +187,8 @@ class Dispatcher:
             child.mark_leaving()
             child.said_goodbye = True
             self.requeue(child.not_begun())
+        else:
+            raise ValueError(f"A frame of kind {kind} from a pool process is none of its kinds.")
 
     def _tell(self) -> None:
         heard = self._heard
@@ -289,6 +303,8 @@ class Dispatcher:
         poller.poll(int(wait_s * 1000))
         for child in tuple(self.children):
             self.hear(child)
+        if self._settling:
+            self._settle()
         self.supervisor.look()
 
 

@@ -39,6 +39,9 @@ class Pool(Protocol):
         It takes more than that too: they wait, and `withdraw` gives them back.
         """
 
+    def alive(self) -> int:
+        """How many processes or threads can run a task: the slots, as metrics call them."""
+
     def withdraw(self, older_than_s: float = 0.0) -> list[str]:
         """Take back what surely has not begun and was handed over at least so long ago.
 

@@ -15,6 +15,7 @@ _HEADER = struct.Struct("=QQB")
 _JOIN_UP_TO = 1 << 16
 _PARTS_A_WRITE = 64
 _BYTES_A_TURN = 1 << 20
+_LARGEST = 1 << 40
 
 
 class Frame(NamedTuple):
@@ -38,7 +39,11 @@ class FrameReader:
         self._wanted = _HEADER.size
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames that are complete with these bytes."""
+        """The frames that are complete with these bytes.
+
+        Raises:
+            ValueError: they are no frames.
+        """
         source: bytes | bytearray = data
         if self._rest:
             self._rest += data
@@ -50,6 +55,8 @@ class FrameReader:
         self._wanted = _HEADER.size
         while end - at >= _HEADER.size:
             number, size, kind = _HEADER.unpack_from(view, at)
+            if size > _LARGEST:
+                raise ValueError(f"A frame of {size} bytes cannot be one of ours.")
             stop = at + _HEADER.size + size
             if stop > end:
                 self._wanted = _HEADER.size + size

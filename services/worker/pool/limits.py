@@ -16,9 +16,6 @@ from laneway.services.worker.pool.process import PoolProcess
 
 TICK_S = 0.04
 
-JUDGE_AFTER_S = 0.005
-"""For a process to stop in, before it is looked at for the last time."""
-
 
 class Watched(Protocol):
     """The pool, as far as it is told of what is seen."""
@@ -55,7 +52,7 @@ class Watch:
         """Look again soon, if there is something to look at."""
         if self._timer is not None or self._hub is None:
             return
-        if any(child.given for child in self._pool.children):
+        if any(child.given or child.frozen for child in self._pool.children):
             self._timer = self._hub.call_later(TICK_S, self._tick)
 
     def _tick(self) -> None:
@@ -68,8 +65,10 @@ class Watch:
             self.arm()
 
     def _look(self, child: PoolProcess, now_s: float) -> None:
+        if child.frozen:
+            self._judge(child)
         current = child.now()
-        if current is None or child.frozen is not None:
+        if current is None or child.leaving:
             return
         number, job, began_s = current
         job.accept(child.pid, began_s)
@@ -95,15 +94,12 @@ class Watch:
             job.reach_soft_limit()
             child.warn(number)
             return
-        # It may be ending this very moment: stop it, and look again when it has stopped.
+        # It may be ending this very moment: stop it, and look again next time, when it has stopped.
         child.frozen = number
         child.signal(signal.SIGSTOP)
-        self._hub.call_later(JUDGE_AFTER_S, self._judge, child, number)
 
-    def _judge(self, child: PoolProcess, number: int) -> None:
-        child.frozen = None
-        if child.closed:
-            return
+    def _judge(self, child: PoolProcess) -> None:
+        number, child.frozen = child.frozen, 0
         self._pool.hear(child, everything=True)
         current = child.now()
         if current is None or current[0] != number:

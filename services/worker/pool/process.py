@@ -58,7 +58,7 @@ class PoolProcess:
         self.pid_fd: int | None = None
         self._process: Any = None
         self.to_signal: int | None = None
-        self.frozen: int | None = None
+        self.frozen = 0
         self.blocked = self.said_goodbye = self.condemned = False
         self.suspect: tuple[int, bool] | None = None
         self.born_s = self.leaving_since_s = time.monotonic()
@@ -89,7 +89,7 @@ class PoolProcess:
 
     def takes(self, job: Job) -> bool:
         """Whether this task fits behind those it has."""
-        if not self.up or self.leaving or self.closed or self.frozen is not None:
+        if not self.up or self.leaving or self.closed or self.frozen:
             return False
         if self._most_tasks and self.tasks_given >= self._most_tasks:
             return False
@@ -116,7 +116,7 @@ class PoolProcess:
         """Write what its pipe takes; whether all is written, or nobody reads any more."""
         try:
             return self.outbox.send(self.tasks_fd)
-        except BrokenPipeError:
+        except OSError:
             return True  # it is dead, or about to be; that is noticed elsewhere
 
     def take(self, number: int) -> Job | None:
@@ -176,7 +176,7 @@ class PoolProcess:
             everything: read on until there is no more, instead of once.
         """
         more = True
-        while more and not self.mute:
+        while more and not self.mute and not self.closed:
             try:
                 data = os.read(self.answers_fd, _READ_BYTES)
             except BlockingIOError:

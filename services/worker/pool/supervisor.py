@@ -114,8 +114,11 @@ class Supervisor:
     def mute(self, child: PoolProcess) -> None:
         """It will say no more, and ends soon."""
         child.mark_leaving()
-        if self._hub is not None and child.answers_fd >= 0:
-            self._hub.remove(child.answers_fd)
+        if self._hub is None or child.answers_fd < 0:
+            return
+        self._hub.remove(child.answers_fd)
+        if child.pid_fd is None:
+            self._hub.call_later(FIRST_PAUSE_S, self.look)
 
     def await_writable(self, child: PoolProcess, write: Callable[[PoolProcess], None]) -> None:
         """Call `write` when its pipe takes more."""

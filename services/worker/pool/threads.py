@@ -129,8 +129,10 @@ class ThreadPool(BasePool):
             turn_while(lambda: self._held > 0 and not self.abandoned, self._turn, self._hub)
 
     def on_terminate(self) -> None:
-        """Take no more."""
-        self.on_stop()
+        """Take no more, and wait for nothing."""
+        self.withdraw()
+        for _ in self._threads:
+            self._jobs.put(None)
 
     # In the threads
 
@@ -148,6 +150,9 @@ class ThreadPool(BasePool):
             self._say(partial(self._settle, job, tell, time.monotonic() - began_s))
 
     def _say(self, what: Callable[[], None]) -> None:
+        if self._hub is None:
+            what()  # no event loop, as with transports that have none: as Celery's threads do
+            return
         self._said.append(what)
         if not self._woken:
             self._woken = True
