@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from redis_server import RedisServer, running_redis
+
+settings.register_profile("thorough", max_examples=2_000, stateful_step_count=100, deadline=None)
 
 
 @pytest.fixture(scope="session")

@@ -268,7 +268,7 @@ def new_connection(pool: Any) -> Any:
 
 def worker_name(name: str) -> str:
     """A name for the holder of claims: nobody else's, and without what the records part words by."""
-    readable = "".join(c if c.isalnum() or c in "-_.@" else "-" for c in name)
+    readable = "".join(c if (c.isascii() and c.isalnum()) or c in "-_.@" else "-" for c in name)
     return f"{readable}-{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
 
 

@@ -19,13 +19,12 @@ end
 begin_writing(KEYS[1])
 if #ARGV > 8 then redis.call('HDEL', KEYS[1], unpack(ARGV, 9)) end
 
-local claimed, buried, now, bytes = {}, {}, now_ms(), 0
+local claimed, buried, now, bytes, first = {}, {}, now_ms(), 0, number
 
 -- Claims one message, or buries it; returns its record, if it was claimed.
 local function take(entry, step)
   local message = from_list(entry)
   local raw, deliveries = message.raw, message.deliveries
-  number = number + 1
   local kind, reason
   if deliveries >= most then
     kind = 'delivery limit'
@@ -36,13 +35,16 @@ local function take(entry, step)
   end
   if kind then
     buried[#buried + 1] = bury(KEYS[3], KEYS[4], {
-      id_seed = worker .. '/' .. number, raw = raw, kind = kind, reason = reason,
+      id_seed = string.format('%s/%.0f/%d', worker, first, #buried), raw = raw, kind = kind, reason = reason,
       deliveries = deliveries, step = step, worker = message.worker,
     }, keep)
     buried[#buried + 1] = kind
     buried[#buried + 1] = #raw <= most_bytes and raw or ''
+    bytes = bytes + #buried[#buried]
     return nil
   end
+  -- Only claims are numbered, as the worker set numbers aside for its room alone.
+  number = number + 1
   message.deliveries = deliveries + 1
   for _, word in ipairs({number, deliveries + 1, message.turn, raw}) do
     claimed[#claimed + 1] = word
@@ -52,8 +54,8 @@ local function take(entry, step)
 end
 
 for i = 5, #KEYS do
-  -- A few at a time, so that large messages do not come all at once.
-  while room > 0 and bytes < AT_ONCE_BYTES do
+  -- A few at a time, so that neither large messages nor burials come all at once.
+  while room > 0 and bytes < AT_ONCE_BYTES and #buried < 3 * AT_ONCE do
     local entries = redis.call('RPOP', KEYS[i], math.min(room, AT_ONCE))
     if not entries then break end
     local records = {}

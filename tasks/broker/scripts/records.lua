@@ -25,7 +25,7 @@ end
 -- can write a note: one that no record could hold is none, and belongs to the message.
 local function from_list(entry)
   local deliveries, worker, turn, object, at =
-    string.match(entry, '^{"laneway":%[%d+,(%d+),"([^%s"]+)",(%d+),([01])[^%]]*%],()')
+    string.match(entry, '^{"laneway":%[%d+,(%d+),"([%w._@-]+)",(%d+),([01])[^%]]*%],()')
   if not deliveries or #deliveries > 9 or #turn > 15 then
     return {raw = entry, deliveries = 0, worker = '-', turn = 0}
   end
@@ -52,17 +52,28 @@ local function to_record(message, step, tag)
     VERSION, message.deliveries, step, tag, message.worker, message.turn) .. message.raw
 end
 
+-- What a stranger put where records belong is a message: it may not stop what looks after the lane.
 local function from_record(record)
   local deliveries, step, worker, turn, at =
-    string.match(record, '^%d+ (%d+) (%d+) %S+ (%S+) (%d+)[^\n]*\n()')
+    string.match(record, '^%d+ (%d+) (%d+) %S+ ([%w._@-]+) (%d+)[^\n]*\n()')
+  if not deliveries or #deliveries > 9 or #step > 9 or #turn > 15 then
+    return {raw = record, deliveries = 0, step = 1, worker = '-', turn = 0}
+  end
   return {
-    deliveries = tonumber(deliveries), step = tonumber(step), worker = worker,
+    deliveries = tonumber(deliveries), step = math.max(tonumber(step), 1), worker = worker,
     turn = tonumber(turn), raw = string.sub(record, at),
   }
 end
 
 local function worker_of(claim)
   return string.match(claim, '^(.*)/%d+$') or claim
+end
+
+-- The last claimed comes first: pushed in this order, the first claimed ends up at the head.
+local function later_claim(a, b)
+  local number_a, number_b = tonumber(string.match(a, '%d+$')), tonumber(string.match(b, '%d+$'))
+  if number_a == number_b then return a > b end
+  return number_a > number_b
 end
 
 -- Removes dead letters too many and too old, `most` of each; how many those were.
@@ -88,7 +99,7 @@ local function bury(dead, records, letter, keep)
     version = VERSION, kind = letter.kind, reason = letter.reason, worker = letter.worker,
     deliveries = letter.deliveries, step = letter.step, died_at_ms = now,
   })
-  -- The head is to be text whatever a stranger wrote into a note.
+  -- The head is to be text whatever somebody gave as a reason.
   head = string.gsub(head, '[\128-\255]', '?')
   redis.call('HSET', records, id, head .. '\n' .. letter.raw)
   redis.call('ZADD', dead, now, id)

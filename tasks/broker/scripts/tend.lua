@@ -18,7 +18,7 @@ local moved, due = 0, redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT',
 for i = #due, 1, -1 do
   local record = from_record(due[i])
   redis.call('ZREM', KEYS[4], due[i])
-  redis.call('RPUSH', KEYS[5 + record.step], for_list(record))
+  redis.call('RPUSH', KEYS[5 + record.step] or KEYS[6], for_list(record))
   moved = moved + 1
 end
 
@@ -30,32 +30,30 @@ if asked > 0 and now - asked <= STALE_MS then
   gone = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. now, 'LIMIT', 0, 100)
 end
 if #gone > 0 then
-  local numbers = {}
-  for _, name in ipairs(gone) do numbers[name] = {} end
+  local owned = {}
+  for _, name in ipairs(gone) do owned[name] = {} end
   for _, claim in ipairs(redis.call('HKEYS', KEYS[1])) do
-    local owned = numbers[worker_of(claim)]
-    if owned then owned[#owned + 1] = tonumber(string.match(claim, '%d+$')) end
+    local claims = owned[worker_of(claim)]
+    if claims then claims[#claims + 1] = claim end
   end
   for _, name in ipairs(gone) do
-    table.sort(numbers[name], function(a, b) return a > b end)
-    for _, number in ipairs(numbers[name]) do
+    -- Fenced before the first of its claims goes, though the rest may have to wait.
+    redis.call('HDEL', KEYS[2], name)
+    table.sort(owned[name], later_claim)
+    for at, claim in ipairs(owned[name]) do
       if taken >= most then break end
-      local claim = name .. '/' .. string.format('%.0f', number)
       local record = from_record(redis.call('HGET', KEYS[1], claim))
       redis.call('HDEL', KEYS[1], claim)
       record.worker = name
       redis.call('RPUSH', KEYS[5 + record.step], for_list(record))
       taken = taken + 1
-      numbers[name].last = number
+      owned[name][at] = nil
     end
-    if #numbers[name] == 0 or numbers[name].last == numbers[name][#numbers[name]] then
-      redis.call('ZREM', KEYS[3], name)
-      redis.call('HDEL', KEYS[2], name)
-    end
+    if next(owned[name]) == nil then redis.call('ZREM', KEYS[3], name) end
   end
 end
 
 local ready, low = redis.call('LLEN', KEYS[5]) + redis.call('LLEN', KEYS[6]), 0
 for i = 7, #KEYS do low = low + redis.call('LLEN', KEYS[i]) end
-local next = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')
-return {now, moved, taken, next[2] and tonumber(next[2]) or -1, ready + low, low}
+local upcoming = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')
+return {now, moved, taken, upcoming[2] and tonumber(upcoming[2]) or -1, ready + low, low}

@@ -1,0 +1,311 @@
+"""What a lane's scripts ought to do, in plain Python, and what Redis has, in the same terms.
+
+The model was written from what the scripts promise, not from their text. It has a list for each
+place a message can be in, so that nothing can vanish in it unseen.
+"""
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from laneway.tasks.broker import keys
+from laneway.tasks.broker.commands import HoldOptions
+
+FENCED = [-1]
+STALE_MS = 2_000
+READ = """
+local read = {list = {'LRANGE', 0, -1}, hash = {'HGETALL'}, zset = {'ZRANGE', 0, -1, 'WITHSCORES'}}
+local found = {}
+for at, name in ipairs(KEYS) do
+  local command = read[redis.call('TYPE', name).ok]
+  found[at] = command and redis.call(command[1], name, unpack(command, 2)) or {}
+end
+return found
+"""
+NOTE = re.compile(rb'\{"laneway":\[\d+,(\d{1,9}),"([\w.@-]+)",(\d{1,15}),([01])[^\]]*\],', re.ASCII)
+HEAD = re.compile(rb"\d+ (\d{1,9}) (\d{1,9}) (\S+) ([\w.@-]+) (\d{1,15})[^\n]*\n", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message in any place. `worker` lost it last."""
+
+    raw: bytes
+    deliveries: int = 0
+    step: int = 1
+    worker: str = "-"
+    turn: int = 0
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A dead letter."""
+
+    message: Message
+    kind: str
+    reason: str
+
+
+def read_entry(entry: bytes, step: int) -> Message:
+    """A message of a ready list."""
+    note = NOTE.match(entry)
+    if note is None:
+        return Message(entry, step=step)
+    deliveries, worker, turn, is_object = note.groups()
+    raw = (b"{" if is_object == b"1" else b"") + entry[note.end() :]
+    return Message(raw, int(deliveries), step, worker.decode(), int(turn))
+
+
+def read_record(record: bytes) -> Message:
+    """A message that is claimed or delayed."""
+    head = HEAD.match(record)
+    if head is None:
+        return Message(record)
+    deliveries, step, _, worker, turn = head.groups()
+    raw = record[head.end() :]
+    known = int(step) if int(step) in {1, 2, 3, 4} else 1
+    return Message(raw, int(deliveries), known, worker.decode(), int(turn))
+
+
+@dataclass
+class Lane:
+    """All places of one lane. The right end of a ready list is its head, as in Redis."""
+
+    ready: dict[int, list[Message]] = field(default_factory=lambda: {n: [] for n in (1, 2, 3, 4)})
+    intake: list[Message] = field(default_factory=list)
+    claims: dict[str, Message] = field(default_factory=dict)
+    leases: dict[str, int] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)
+    delayed: list[tuple[int, Message]] = field(default_factory=list)
+    dead: Counter[Letter] = field(default_factory=Counter)
+
+    def raws(self) -> Counter[bytes]:
+        """Every message that is anywhere."""
+        listed = [m for messages in self.ready.values() for m in messages]
+        waiting = [m for _, m in self.delayed]
+        buried = [letter.message for letter in self.dead.elements()]
+        return Counter(
+            m.raw for m in [*listed, *self.intake, *self.claims.values(), *waiting, *buried]
+        )
+
+
+def read_lane(client: Any, lane: str) -> Lane:
+    """What Redis has of a lane; `client` must not decode."""
+    names = [
+        *keys.ready_lists(lane),
+        *(name(lane) for name in (keys.intake, keys.claims, keys.leases, keys.epochs)),
+        *(name(lane) for name in (keys.delayed, keys.dead_letters, keys.dead_records)),
+    ]
+    *lists, intake, claims, leases, epochs, delayed, dead, letters = client.eval(
+        READ, len(names), *names
+    )
+    claims, epochs, letters = _pairs(claims), _pairs(epochs), _pairs(letters)
+    leases, delayed, dead = _pairs(leases), _pairs(delayed), _pairs(dead)
+    assert set(dead) == set(letters), "a dead letter without its record, or the other way round"
+    return Lane(
+        ready={n: [read_entry(e, n) for e in entries] for n, entries in enumerate(lists, 1)},
+        intake=[read_entry(entry, 1) for entry in intake],
+        claims={claim.decode(): read_record(record) for claim, record in claims.items()},
+        leases={worker.decode(): int(until) for worker, until in leases.items()},
+        epochs={worker.decode(): int(epoch) for worker, epoch in epochs.items()},
+        delayed=[(int(due), read_record(record)) for record, due in delayed.items()],
+        dead=Counter(_read_letter(record) for record in letters.values()),
+    )
+
+
+def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _read_letter(record: bytes) -> Letter:
+    line, _, raw = record.partition(b"\n")
+    head = json.loads(line)
+    message = Message(raw, head["deliveries"], head["step"], head["worker"])
+    return Letter(message, head["kind"], head["reason"])
+
+
+def owner_of(claim: str) -> str:
+    return claim.rpartition("/")[0]
+
+
+def number_of(claim: str) -> int:
+    return int(claim.rpartition("/")[2])
+
+
+class LaneModel(Lane):
+    """What the scripts ought to do. Each method answers as its script does."""
+
+    def __init__(self, options: HoldOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.now_ms = 1_000_000_000
+        self.next_turn_us = 0
+        self.published: Counter[bytes] = Counter()
+        self.acked: Counter[bytes] = Counter()
+        self.expired: set[str] = set()
+        """Claims that were taken from their worker."""
+
+    def places(self) -> Lane:
+        """What Redis ought to have."""
+        return Lane(**{each.name: getattr(self, each.name) for each in fields(Lane)})
+
+    def publish(self, entry: bytes, step: int) -> None:
+        message = read_entry(entry, step)
+        self.published[message.raw] += 1
+        self.ready[step].insert(0, message)
+
+    def publish_delayed(self, record: bytes, due_ms: int) -> None:
+        message = read_record(record)
+        self.published[message.raw] += 1
+        self._delay(due_ms, message)
+
+    def wake(self) -> None:
+        """BLMOVE onto the intake, when there is something."""
+        if self.ready[1]:
+            self.intake.insert(0, self.ready[1].pop())
+
+    def claim(self, worker: str, epoch: int, room: int, before: int, acks: Sequence[str]) -> Any:
+        if self.epochs.get(worker) != epoch:
+            self.ready[1] += self.intake
+            self.intake.clear()
+            return FENCED
+        for claim in acks:
+            ended = self.claims.pop(claim, None)
+            if ended is not None:
+                self.acked[ended.raw] += 1
+        claimed: list[Any] = []
+        buried: list[Any] = []
+        for step, source in [(1, self.intake), *self.ready.items()]:
+            while room > 0 and source:
+                message = source.pop()
+                kind = self._kind_of_death(message)
+                if kind is not None:
+                    buried += [kind.encode(), message.raw if kind != "too large" else b""]
+                    continue
+                room -= 1
+                before += 1
+                held = replace(message, deliveries=message.deliveries + 1, step=step)
+                self.claims[f"{worker}/{before}"] = held
+                claimed += [before, held.deliveries, held.turn, held.raw]
+        return [self.now_ms, claimed, buried]
+
+    def _kind_of_death(self, message: Message) -> str | None:
+        if message.deliveries >= self.options.max_deliveries:
+            self._bury(
+                message,
+                "delivery limit",
+                f"delivered {message.deliveries} times without an outcome (maxDeliveries)",
+            )
+            return "delivery limit"
+        size, most = len(message.raw), self.options.message_limit_bytes
+        if size > most:
+            self._bury(message, "too large", f"{size} bytes, more than the {most} allowed")
+            return "too large"
+        return None
+
+    def settle(self, worker: str, epoch: int, ends: Iterable[Any]) -> Any:
+        if self.epochs.get(worker) != epoch:
+            return FENCED
+        missing = 0
+        for end in ends:
+            held = self.claims.pop(end.claim, None)
+            if held is None:
+                missing += 1
+                continue
+            unrun = replace(held, deliveries=held.deliveries - 1)
+            match end.verb:
+                case "head":
+                    self.ready[held.step].append(unrun)
+                case "tail":
+                    self.ready[held.step].insert(0, unrun)
+                case "again":
+                    self.ready[held.step].append(replace(held, worker=worker))
+                case "park":
+                    self._delay(int(end.argument), replace(unrun, turn=0))
+                case "turn":
+                    turn_ms = int(end.argument)
+                    self._delay(turn_ms, replace(unrun, turn=turn_ms))
+                case "bury":
+                    kind, _, reason = end.argument.partition("\n")
+                    self._bury(replace(held, worker=worker), kind, reason)
+        return [self.now_ms, missing]
+
+    def tend(self, worker: str, epoch: int, most: int, asked_ms: int | None = None) -> Any:
+        if worker:
+            if self.epochs.get(worker) != epoch:
+                return FENCED
+            self.leases[worker] = self.now_ms + self.options.lease_ms
+        due = [entry for entry in self.delayed if entry[0] <= self.now_ms][:most]
+        for entry in reversed(due):
+            self.delayed.remove(entry)
+            self.ready[entry[1].step].append(entry[1])
+        fresh = asked_ms is None or (asked_ms > 0 and self.now_ms - asked_ms <= STALE_MS)
+        taken = self._reclaim(most) if fresh else 0
+        upcoming = self.delayed[0][0] if self.delayed else -1
+        low = sum(len(self.ready[step]) for step in (2, 3, 4))
+        ready = len(self.intake) + len(self.ready[1]) + low
+        return [self.now_ms, len(due), taken, upcoming, ready, low]
+
+    def _reclaim(self, most: int) -> int:
+        taken = 0
+        gone = [w for w, until in self.leases.items() if until < self.now_ms]
+        for worker in sorted(gone, key=lambda name: (self.leases[name], name)):
+            self.epochs.pop(worker, None)
+            for claim in self._claims_of(worker):
+                if taken == most:
+                    break
+                self.expired.add(claim)
+                held = self.claims.pop(claim)
+                self.ready[held.step].append(replace(held, worker=worker))
+                taken += 1
+            if not self._claims_of(worker):
+                del self.leases[worker]
+        return taken
+
+    def enlist(self, worker: str, epoch: int, known: Sequence[str]) -> Any:
+        present = self.epochs.get(worker)
+        if present is not None and present > epoch:
+            return FENCED
+        self.epochs[worker] = epoch
+        self.leases[worker] = self.now_ms + self.options.lease_ms
+        still = {claim for claim in known if claim in self.claims}
+        unknown = [claim for claim in self._claims_of(worker) if claim not in still]
+        for claim in unknown:
+            held = self.claims.pop(claim)
+            self.ready[held.step].append(replace(held, deliveries=held.deliveries - 1))
+        return [self.now_ms, int(present is not None), len(unknown), still]
+
+    def leave(self, worker: str, epoch: int) -> Any:
+        if self.epochs.get(worker) != epoch:
+            return FENCED
+        back = self._claims_of(worker)
+        for claim in back:
+            held = self.claims.pop(claim)
+            self.ready[held.step].append(replace(held, deliveries=held.deliveries - 1))
+        self.leases.pop(worker, None)
+        del self.epochs[worker]
+        return [self.now_ms, len(back)]
+
+    def take_turn(self, interval_us: int, given_ms: int) -> int | None:
+        now_us = self.now_ms * 1000
+        if given_ms > 0 and now_us - given_ms * 1000 <= max(interval_us, 1_000_000):
+            return None
+        turn_us = max(now_us, self.next_turn_us)
+        self.next_turn_us = turn_us + interval_us
+        return None if turn_us <= now_us else math.ceil(turn_us / 1000)
+
+    def _claims_of(self, worker: str) -> list[str]:
+        """The last claimed first, so that the first claimed ends up at the head."""
+        owned = (claim for claim in self.claims if owner_of(claim) == worker)
+        return sorted(owned, key=number_of, reverse=True)
+
+    def _delay(self, due_ms: int, message: Message) -> None:
+        self.delayed.append((due_ms, message))
+        self.delayed.sort(key=lambda entry: entry[0])
+
+    def _bury(self, message: Message, kind: str, reason: str) -> None:
+        self.dead[Letter(replace(message, turn=0), kind, reason)] += 1
