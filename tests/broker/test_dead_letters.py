@@ -308,12 +308,12 @@ def test_a_stranger_who_forges_a_note_breaks_neither_claim_nor_list(holder, clie
         holder.settle("tail", claim)
         (claim,) = holder.claim()
         holder.settle("bury", claim, "invalid task\nno")
-    forged = b'{"laneway":[1,9,"\xff\xfe",0,1],"x":1}'
+    forged = b'{"laneway":[1,9,"some.body@x",0,1],"x":1}'
     holder.send(forged)
     assert holder.claim() == []  # delivered too often, it says
     assert {(letter.kind, letter.worker) for letter in iterate(client, LANE)} == {
         ("invalid task", "w1"),
-        ("delivery limit", "??"),
+        ("delivery limit", "some.body@x"),
     }
 
 
