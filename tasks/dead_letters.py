@@ -24,6 +24,7 @@ from laneway.tasks.broker.dead_letters import (
     iterate_ids,
     now_ms,
     read_dead_letter,
+    read_named,
 )
 
 NAMED = 5
@@ -163,8 +164,9 @@ class DeadLetters:
 
     def _named(self, ids: Sequence[str]) -> Iterator[DeadLetter]:
         most_bytes = self._app.settings.message_limit_bytes
-        found = (self.show(letter, most_bytes) for letter in dict.fromkeys(ids))
-        return (letter for letter in found if letter is not None)
+        with self._reaching() as client:
+            for page in in_pages(dict.fromkeys(ids)):
+                yield from read_named(client, self._lane, page, most_bytes)
 
     def _forget_failures(self, ids: Sequence[str]) -> None:
         """Remove the results of failed tasks; one that succeeded after all keeps its."""

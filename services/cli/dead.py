@@ -210,7 +210,7 @@ def export(
         for count, letter in enumerate(letters, start=1):  # noqa: B007 - told below
             write(json.dumps({"queue": queue, **letter.whole()}))
     if out is not None:
-        typer.echo(f"{count} dead letters of {queue!r} are in {out}", err=True)
+        typer.echo(f"{_counted(count)} of {queue!r} in {out}", err=True)
 
 
 @app.command()
@@ -302,7 +302,7 @@ def _preview(
         matched = [dict(zip(("kind", "task", "count"), row, strict=True)) for row in rows]
         print_json({"queue": queue, "dry_run": True, "count": found.total(), "matched": matched})
         return
-    typer.echo(f"Would {verb} {found.total()} dead letters of {queue!r}; nothing was changed")
+    typer.echo(f"Would {verb} {_counted(found.total())} of {queue!r}; nothing was changed")
     if rows:
         cells = [(_printable(kind), _printable(task), count) for kind, task, count in rows]
         print_table("By kind and task", ("kind", "task", "count"), cells)
@@ -314,7 +314,7 @@ def _tell(queue: str, did: str, done: "Done", *, as_json: bool) -> None:
     else:
         until = f"; the last is due {_moment(done.until_s)}" if done.until_s else ""
         more = "; --limit left more" if done.more else ""
-        typer.echo(f"{done.count} dead letters of {queue!r} {did}{until}{more}")
+        typer.echo(f"{_counted(done.count)} of {queue!r} {did}{until}{more}")
         if done.missing:
             typer.echo(f"Not there: {', '.join(done.missing)}", err=True)
     raise typer.Exit(1 if done.missing else 0)
@@ -354,6 +354,10 @@ def _arguments(letter: "DeadLetter") -> str | None:
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     return _printable(json.dumps({"args": args, "kwargs": kwargs}, ensure_ascii=False))
+
+
+def _counted(count: int) -> str:
+    return "1 dead letter" if count == 1 else f"{count} dead letters"
 
 
 def _shown(name: str, value: Any) -> str:

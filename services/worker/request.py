@@ -202,7 +202,7 @@ class ObservedRequest(Request):
     def _keep_if_asked(self, cause: str) -> None:
         """Bury the message of a task that has failed for good, if the task asks for it."""
         if getattr(self.task, "dead_letter_on_failure", False):
-            reason = f"{cause}, after {self.retries} retries"
+            reason = f"{cause}, try {self.retries + 1}"
             self.bury(Burial("task failed", reason, self.id, self.name, attempted=True))
 
     def _outcome(self, error: BaseException) -> Outcome:

@@ -7,7 +7,7 @@ when somebody looks.
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -135,7 +135,7 @@ def iterate(
 ) -> Iterator[DeadLetter]:
     """The lane's dead letters that are meant; those that die meanwhile are left out."""
     for ids in _pages(client, lane, wanted, oldest_first=order.oldest_first):
-        for letter in _read(client, lane, ids, order.most_bytes):
+        for letter in read_named(client, lane, ids, order.most_bytes):
             if wanted.matches(letter):
                 yield letter
 
@@ -154,7 +154,7 @@ def read_dead_letter(
     client: "redis.Redis", lane: str, letter: str, most_bytes: int | None = None
 ) -> DeadLetter | None:
     """One dead letter, or None if there is none of this id."""
-    return next(_read(client, lane, [letter], most_bytes), None)
+    return next(read_named(client, lane, [letter], most_bytes), None)
 
 
 def prune(client: "redis.Redis", lane: str, kept: DeadLetterRetention) -> int:
@@ -200,10 +200,10 @@ def _pages(
             highest = f"({last:.0f}"
 
 
-def _read(
-    client: "redis.Redis", lane: str, ids: list[str], most_bytes: int | None
+def read_named(
+    client: "redis.Redis", lane: str, ids: Sequence[str], most_bytes: int | None = None
 ) -> Iterator[DeadLetter]:
-    """Dead letters in the order of their ids, a bounded number of bytes at once."""
+    """The dead letters of these ids that are there, a bounded number of bytes at once."""
     name = keys.dead_records(lane)
     with client.pipeline(transaction=False) as pipe:
         for letter in ids:

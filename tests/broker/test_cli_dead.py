@@ -142,7 +142,7 @@ def test_letters_are_discarded_by_age(holder) -> None:
     letters = [holder.bury(mail(str(number))) for number in range(2)]
     holder.client.zadd(keys.dead_letters(LANE), {letters[0]: -7_200_000}, xx=True, incr=True)
     done = run("discard", "--before", "1h", "--why", "too late to matter")
-    assert (done.exit_code, done.stdout) == (0, f"1 dead letters of '{LANE}' discarded\n")
+    assert (done.exit_code, done.stdout) == (0, f"1 dead letter of '{LANE}' discarded\n")
     assert [letter["id"] for letter in answer("list")] == letters[1:]
 
 
@@ -194,7 +194,7 @@ def test_an_export_is_lines_that_hold_every_byte(holder, tmp_path) -> None:
     file = tmp_path / "dead.jsonl"
     done = run("export", "--out", str(file))
     assert (done.exit_code, done.stdout) == (0, "")
-    assert f"4 dead letters of '{LANE}' are in {file}" in done.stderr
+    assert f"4 dead letters of '{LANE}' in {file}" in done.stderr
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert file.read_text() == run("export").stdout
     decode = {"utf-8": str.encode, "base64": base64.b64decode}

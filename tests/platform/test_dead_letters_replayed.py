@@ -20,12 +20,12 @@ pytestmark = pytest.mark.platform
 
 LANE = "mortal"
 KEPT = {
-    "dead.kept": "ValueError, after 0 retries",
-    "dead.plain": "ValueError, after 0 retries",
-    "dead.retried": "ConnectionError, after 1 retries",
-    "dead.rejected": "Reject, after 0 retries",
-    "dead.slow": "hard limit of 1 s, after 0 retries",
-    "dead.softly": "SoftTimeLimitExceeded, after 0 retries",
+    "dead.kept": "ValueError, try 1",
+    "dead.plain": "ValueError, try 1",
+    "dead.retried": "ConnectionError, try 2",
+    "dead.rejected": "Reject, try 1",
+    "dead.slow": "hard limit of 1 s, try 1",
+    "dead.softly": "SoftTimeLimitExceeded, try 1",
 }
 NOT_KEPT = ("dead.dropped", "dead.early")
 
