@@ -9,8 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,7 +19,6 @@ import yaml
 from celery import Celery
 
 from faults.lane_state import LaneState, LanewayState, StockState
-from laneway.services.local.processes import free_port
 from laneway.tasks.app import create_app
 from laneway.tasks.queues import load_catalogue
 from laneway.tasks.settings import load_settings
@@ -137,8 +134,8 @@ class Arm:
         return WorkerProcess(name, self._command(), given, self.folder / f"{name}.log")
 
     def is_ready(self, worker: WorkerProcess) -> bool:
-        """Whether it takes messages."""
-        raise NotImplementedError
+        """Whether it takes messages: Celery's worker, and so Laneway's, then says so."""
+        return b" ready." in worker.log_file.read_bytes()
 
     def wait_until_ready(self, worker: WorkerProcess, limit_s: float = 60.0) -> WorkerProcess:
         """Wait for it; fails with the end of its log."""
@@ -164,7 +161,6 @@ class LanewayArm(Arm):
 
     def __init__(self, fields: LaneFields, folder: Path) -> None:
         super().__init__(fields, folder)
-        self._ports: dict[str, int] = {}
         self._catalogue = folder / "queues.yaml"
         lane: dict[str, Any] = {
             "concurrency": fields.concurrency,
@@ -180,24 +176,15 @@ class LanewayArm(Arm):
         settings = load_settings(broker_url=broker_url, queues_file=self._catalogue)
         return create_app(settings, load_catalogue(self._catalogue))
 
-    def is_ready(self, worker: WorkerProcess) -> bool:
-        url = f"http://127.0.0.1:{self._ports[worker.name]}/readyz"
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
-
     def _command(self) -> list[str]:
         return [sys.executable, "-m", "laneway.services.cli.main", "worker", "--queue", LANE]
 
     def _environment(self, broker_url: str) -> dict[str, str]:
-        port = self._ports[f"{self.name}-{self._started}"] = free_port()
         return {
             "LANEWAY_BROKER_URL": broker_url,
             "LANEWAY_QUEUES_FILE": str(self._catalogue),
             "LANEWAY_TASK_MODULES": "ledger_tasks",
-            "LANEWAY_HEALTH_BIND": f"127.0.0.1:{port}",
+            "LANEWAY_HEALTH_BIND": "127.0.0.1:0",
             "LANEWAY_STORAGE_URL": (self.folder / "storage").as_uri(),
         }
 
@@ -210,9 +197,6 @@ class StockArm(Arm):
 
     def producer(self, broker_url: str) -> Celery:
         return ledger_app.create(broker_url)
-
-    def is_ready(self, worker: WorkerProcess) -> bool:
-        return b" ready." in worker.log_file.read_bytes()
 
     def _command(self) -> list[str]:
         concurrency = str(self.fields.concurrency)

@@ -51,7 +51,7 @@ class Delayed(Fault):
     """
 
     name = "delayed messages across a worker's kill"
-    sizes = Sizes(short=0, medium=2, full=10)
+    sizes = Sizes(short=0, medium=1, full=10)
     setup = Setup(workers=3)
 
     def __init__(self) -> None:

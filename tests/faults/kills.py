@@ -43,7 +43,7 @@ class ParentKill(Fault):
     """A worker is killed with all its processes, at a random moment under a backlog."""
 
     name = "worker SIGKILL under backlog"
-    sizes = Sizes(short=4, medium=20, full=300)
+    sizes = Sizes(short=4, medium=15, full=300)
     setup = Setup(workers=4)
 
     def inject(self, stage: Stage, times: int) -> None:
@@ -69,7 +69,7 @@ class StallThenKill(ParentKill):
     """
 
     name = "parent stalled 150 ms, then SIGKILL"
-    sizes = Sizes(short=2, medium=8, full=40)
+    sizes = Sizes(short=2, medium=6, full=40)
 
     def strike(self, stage: Stage, worker: WorkerProcess) -> None:
         since_s = time.monotonic()

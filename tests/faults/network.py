@@ -15,7 +15,7 @@ class ProxyResets(Fault):
     """
 
     name = "connections reset after n bytes"
-    sizes = Sizes(short=4, medium=20, full=80)
+    sizes = Sizes(short=4, medium=12, full=80)
     setup = Setup(proxied=True)
 
     def inject(self, stage: Stage, times: int) -> None:

@@ -61,7 +61,7 @@ class WorkerKillingTask(CrashingTask):
     name = "poison: SIGKILL of its worker"
     sizes = Sizes(short=0, medium=1, full=3)
     setup = Setup(
-        fields=with_fields(max_deliveries=FEW_DELIVERIES), restarts=30, settle_limit_s=150.0
+        fields=with_fields(max_deliveries=FEW_DELIVERIES), restarts=15, settle_limit_s=75.0
     )
     task = "faults.kill_worker"
     workers_may_end = True
@@ -161,7 +161,7 @@ class Backlog(Fault):
     """A backlog that was there before: 100,000 messages in the full run; all of them run, once."""
 
     name = "backlog"
-    sizes = Sizes(short=0, medium=5_000, full=100_000)
+    sizes = Sizes(short=0, medium=3_000, full=100_000)
     setup = Setup(settle_limit_s=2_400.0)  # it ends earlier when nothing moves
     at_once = 1_000
 

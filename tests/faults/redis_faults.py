@@ -14,7 +14,7 @@ class RedisRestart(Fault):
     """
 
     name = "Redis SIGKILL and restart, AOF everysec"
-    sizes = Sizes(short=1, medium=5, full=20)
+    sizes = Sizes(short=1, medium=4, full=20)
 
     def inject(self, stage: Stage, times: int) -> None:
         with stage.load(*mostly_short(0.2)):
@@ -35,7 +35,7 @@ class ShortFreeze(Fault):
     """
 
     name = "Redis stalled 3 s"
-    sizes = Sizes(short=0, medium=2, full=6)
+    sizes = Sizes(short=0, medium=1, full=6)
     frozen_s = 3.0
 
     def inject(self, stage: Stage, times: int) -> None:
@@ -69,7 +69,7 @@ class ConnectionKill(Fault):
     """
 
     name = "CLIENT KILL of every connection"
-    sizes = Sizes(short=5, medium=30, full=100)
+    sizes = Sizes(short=5, medium=20, full=100)
 
     def inject(self, stage: Stage, times: int) -> None:
         with stage.redis.client() as killer, stage.load(*mostly_short(2.0, among=50)):

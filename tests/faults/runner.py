@@ -4,6 +4,7 @@ PYTHONPATH=tests python -m faults [--full] [--only NAME ...] [--seed N] [--arm l
 """
 
 import argparse
+import os
 import platform
 import random
 import shutil
@@ -140,7 +141,7 @@ def about(size: str, seed: int) -> Run:
         "Redis": words.get("v", "unknown"),
         **{name: version(name) for name in ("laneway", "celery", "kombu", "redis")},
     }
-    return Run(datetime.now(UTC).date(), size, seed, versions)
+    return Run(datetime.now(UTC).date(), size, seed, os.cpu_count() or 1, versions)
 
 
 def options(arguments: list[str] | None) -> argparse.Namespace:
@@ -175,7 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
     limit.start()
     rows = run_all(faults, arms, given.seed, given.jobs, given.keep)
     limit.cancel()
-    page = as_markdown(about(size, given.seed), rows)
+    page = as_markdown(about(size, given.seed), rows, FAULTS)
     print(f"\n{page}\n{time.monotonic() - began_s:.0f} s")
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)

@@ -208,7 +208,7 @@ class Stage:
 
         return self.wait_for(at_work, f"{count} workers at work", limit_s=60.0) or []
 
-    def wait_for_progress(self, count: int = 20, limit_s: float = 30.0) -> None:
+    def wait_for_progress(self, count: int = 20, limit_s: float = RECOVERY_LIMIT_S) -> None:
         """Wait until so many more tasks are done."""
         before = self.ledger.count()[1]
         self.wait_for(

@@ -18,7 +18,7 @@ class StopsUnderLoad(Fault):
     """
 
     name = "SIGTERM under load"
-    sizes = Sizes(short=3, medium=15, full=100)
+    sizes = Sizes(short=3, medium=8, full=100)
     setup = Setup(fields=with_fields(drain_s=PATIENT_S), workers=3)
 
     def inject(self, stage: Stage, times: int) -> None:
@@ -45,7 +45,7 @@ class Rolling(StopsUnderLoad):
     """Workers are replaced one by one under load, the new one first, as a rolling upgrade does."""
 
     name = "rolling replacement under load"
-    sizes = Sizes(short=0, medium=6, full=20)
+    sizes = Sizes(short=0, medium=4, full=20)
     setup = Setup(fields=with_fields(drain_s=PATIENT_S))
 
     def inject(self, stage: Stage, times: int) -> None:
@@ -64,7 +64,7 @@ class StopMidTask(Fault):
     """
 
     name = "SIGTERM, tasks outlast drainSeconds"
-    sizes = Sizes(short=0, medium=2, full=10)
+    sizes = Sizes(short=0, medium=1, full=10)
     setup = Setup(fields=with_fields(drain_s=HASTY_S))
 
     def inject(self, stage: Stage, times: int) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from inspect import getdoc
 
-from faults.fault import Row
+from faults.fault import Fault, Row
 
 HEAD = (
     "fault",
@@ -22,8 +23,7 @@ HEAD = (
 
 
 INTRODUCTION = """\
-{day}, {size} run, seed {seed}; written by `{command}`. The faults are described in
-`tests/faults/`. \
+{day}, {size} run, seed {seed}; written by `{command}`. \
 """
 
 COLUMNS = """\
@@ -41,18 +41,19 @@ class Run:
     day: date
     size: str
     seed: int
+    cores: int
     versions: dict[str, str]
 
 
-def as_markdown(run: Run, rows: Iterable[Row]) -> str:
-    """The page: what was run, what the columns mean, the table, and every broken promise."""
+def as_markdown(run: Run, rows: Iterable[Row], kinds: Iterable[type[Fault]]) -> str:
+    """The page: what was run, the columns, the table, every broken promise, and each fault."""
     rows = list(rows)
     versions = ", ".join(f"{name} {number}" for name, number in run.versions.items())
     lines = [
         "# The loss ledger",
         "",
         INTRODUCTION.format(day=run.day, size=run.size, seed=run.seed, command=command(run)),
-        f"{versions}.",
+        f"{versions}; {run.cores} cores.",
         "",
         COLUMNS,
         "",
@@ -66,6 +67,11 @@ def as_markdown(run: Run, rows: Iterable[Row]) -> str:
         lines += ["Further promises that were not kept:", ""]
         lines += [f"- {row.fault}, {row.arm}: {_one_line(text)}" for row, text in broken]
         lines.append("")
+    shown = {row.fault for row in rows}
+    lines += ["## The faults", "", _paragraphs(Fault), ""]
+    for kind in kinds:
+        if kind.name in shown:
+            lines += [f"**{kind.name}.** {_paragraphs(kind)}", ""]
     return "\n".join(lines)
 
 
@@ -95,6 +101,10 @@ def cells(row: Row) -> tuple[str, ...]:
 
 def _row(texts: Iterable[str]) -> str:
     return f"| {' | '.join(texts)} |"
+
+
+def _paragraphs(kind: type[Fault]) -> str:
+    return " ".join((getdoc(kind) or "").split())
 
 
 def _one_line(text: str) -> str:
