@@ -49,6 +49,11 @@ class CrashingTask(Fault):
             letters = letters_of(stage, task_id)
             stage.expect(len(letters) == 1, f"poison is a dead letter {len(letters)} times")
             stage.expect(all(letter.reason for letter in letters), "no reason is told")
+        others = [i for i in self.accounted(stage) if i not in self.poison]
+        ran = sum(begun(stage, task_id) > 0 for task_id in others)
+        stage.expect(
+            not others, f"{len(others)} neighbours became dead letters, {ran} of them had run"
+        )
 
 
 class WorkerKillingTask(CrashingTask):
