@@ -26,6 +26,7 @@ from laneway.services.worker.reception import (
     Malformed,
     due_ms,
     has_arguments,
+    headers_of,
     is_task,
     read_envelope,
 )
@@ -183,7 +184,7 @@ class LaneConsumer(Consumer):
         kind = "invalid task" if isinstance(error, InvalidTaskError) else MALFORMED
         if claim.id not in self.lane.link.ledger.held:
             return  # it broke after its fate was decided
-        headers = envelope.get("headers", {})
+        headers = envelope.get("headers") or headers_of(claim.message)
         hold = ClaimHold(self.lane.link, claim.id, claim.deliveries)
         bury(self.lane, hold, named(headers, kind, str(error)))
         self._fail(headers, error)
@@ -294,6 +295,7 @@ class LaneConsumer(Consumer):
         """Not a Celery message at all."""
         del body
         self._bury(message, MALFORMED)
+        self._fail(message.headers, Malformed("no task or no id"))
         signals.task_rejected.send(sender=self, message=message, exc=None)
 
     def on_unknown_task(self, body: Any, message: Any, exc: Any) -> None:

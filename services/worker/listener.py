@@ -1,6 +1,5 @@
 """What a worker's link meets, told in metrics, logs and results."""
 
-import json
 from typing import Any
 
 from celery.app.task import Context
@@ -9,6 +8,7 @@ from celery.exceptions import WorkerLostError
 from laneway.observability.logs import get_logger
 from laneway.services.worker.burial import named, tell
 from laneway.services.worker.lane import STORE_ERRORS, Lane
+from laneway.services.worker.reception import headers_of
 from laneway.tasks.app import LanewayApp
 from laneway.tasks.broker.client import without_password
 from laneway.tasks.broker.ledger import Claim
@@ -57,7 +57,7 @@ class LaneListener(Listener):
     def on_buried(self, letters: list[tuple[str, str, bytes]]) -> None:
         """Messages became dead letters unseen: whoever waits for their results learns it here."""
         for _, kind, message in letters:
-            headers = _headers(message)
+            headers = headers_of(message)
             tell(self._lane, named(headers, kind))
             self._fail(headers, GAVE_UP.get(kind, kind))
 
@@ -95,11 +95,3 @@ class LaneListener(Listener):
             logger.warning(
                 "a failure was not stored", task_id=task_id, error_type=type(away).__name__
             )
-
-
-def _headers(message: bytes) -> dict[str, Any]:
-    try:
-        headers = json.loads(message)["headers"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return {}
-    return headers if isinstance(headers, dict) else {}

@@ -60,6 +60,15 @@ def _decode_slowly(message: bytes) -> Any:
         raise Malformed(type(error).__name__) from None
 
 
+def headers_of(message: bytes) -> dict[str, Any]:
+    """Headers of what may be no message; empty if it has none."""
+    try:
+        headers = json.loads(message)["headers"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return {}
+    return headers if isinstance(headers, dict) else {}
+
+
 def due_ms(envelope: dict[str, Any]) -> int | None:
     """When a message is due, milliseconds since the epoch; None for at once.
 

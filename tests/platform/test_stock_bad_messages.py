@@ -94,6 +94,11 @@ def died_of(server: RedisServer, entry: bytes) -> str:
     return str(kind)
 
 
+def dead_ids(server: RedisServer, entry: bytes) -> list[str | None]:
+    """The task id that the dead letter of these bytes tells."""
+    return [letter.task_id for letter in letters(server) if letter.message == entry]
+
+
 def fails(app: LanewayApp, task_id: str) -> str:
     """How the task's failure reads to a client."""
     result = app.AsyncResult(task_id)
@@ -183,8 +188,10 @@ BROKEN = {**BROKEN_ENVELOPES, **BROKEN_PROPERTIES}
 
 @pytest.mark.parametrize("name", [name for name in BROKEN if name not in NO_PROPERTY_NEEDED])
 def test_an_envelope_that_is_none_is_kept(app, module_redis, worker, name: str) -> None:
-    _, entry = send_changed(app, module_redis, BROKEN[name])
+    task_id, entry = send_changed(app, module_redis, BROKEN[name])
     assert died_of(module_redis, entry) == "malformed envelope"
+    if dead_ids(module_redis, entry) == [task_id]:
+        assert fails(app, task_id)  # whoever waits for it learns
     wait_for(lambda: worker_holds_nothing(module_redis), "the ack")
 
 
