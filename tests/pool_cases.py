@@ -208,6 +208,7 @@ CASES = [
         one(tasks.close_every_file),
         [["WorkerLostError"]],
     ),
+    Case("writes into every file", one(tasks.write_into_every_file), [["WorkerLostError"]]),
     Case("leaves a thread", one(tasks.leave_a_thread), [[GOOD]]),
     Case("leaves signals ignored", one(tasks.take_signals), [[GOOD]]),
     Case("max tasks", one(tasks.give), [[GOOD]], {"maxtasksperchild": 1}),

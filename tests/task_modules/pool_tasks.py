@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,15 @@ def close_standard_files() -> str:
 def close_every_file() -> str:
     os.closerange(3, 1024)
     return "closed"
+
+
+def write_into_every_file() -> None:
+    """As code does that keeps a descriptor after it was closed and given to somebody else."""
+    for fd in range(3, 256):
+        with suppress(OSError):
+            os.set_blocking(fd, False)
+            os.write(fd, b"\xff" * 64)
+    time.sleep(30)
 
 
 def leave_a_thread() -> str:

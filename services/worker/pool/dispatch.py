@@ -164,7 +164,7 @@ class Dispatcher:
         except (ValueError, TypeError, EOFError) as error:
             # Only a task that writes to descriptors which are not its own can bring this about.
             logger.exception("a pool process talks nonsense", error_type=type(error).__name__)
-            child.mute = True
+            child.garbled = child.mute = True
             child.kill()
         if child.mute:
             self.supervisor.mute(child)
@@ -217,12 +217,11 @@ class Dispatcher:
         """A child is dead: what it had done counts, what it had not begun goes elsewhere."""
         self.hear(child, everything=True)
         self.end_unsaid(child)
-        current = child.now()
         self.requeue(child.not_begun())
-        if current is not None:
-            number, job, began_s = current
+        # One at most, unless its answers could not be read.
+        for number, job in tuple(child.given.items()):
             child.take(number)
-            job.accept(child.pid, began_s)
+            job.accept(child.pid, child.began_s(number))
             job.fail(error_info(_reason(job, child)))
         self._go_on()
 

@@ -68,7 +68,7 @@ class Watch:
         if child.frozen:
             self._judge(child)
         current = child.now()
-        if current is None or child.leaving:
+        if current is None:
             return
         number, job, began_s = current
         job.accept(child.pid, began_s)

@@ -60,6 +60,7 @@ class PoolProcess:
         self.to_signal: int | None = None
         self.frozen = 0
         self.blocked = self.said_goodbye = self.condemned = False
+        self.garbled = False
         self.suspect: tuple[int, bool] | None = None
         self.born_s = self.leaving_since_s = time.monotonic()
         loop = ChildLoop(recipe, self._slot, theirs_to_read, theirs_to_write)
@@ -156,10 +157,9 @@ class PoolProcess:
         return back
 
     def not_begun(self) -> list[Job]:
-        """Take from it, now that it is leaving or dead, all that it does not run."""
-        current = self.now()
-        running = None if current is None else current[0]
-        jobs = [self.take(number) for number in tuple(self.given) if number != running]
+        """Take from it, now that it is leaving or dead, all that it has not begun."""
+        last = self._slot.words[RUNNING]
+        jobs = [self.take(number) for number in tuple(self.given) if number > last]
         return [job for job in jobs if job is not None]
 
     def called_off(self) -> int | None:
@@ -214,6 +214,8 @@ class PoolProcess:
 
     def done_unsaid(self) -> list[int]:
         """Tasks that have ended well, and whose answers have not come. Read the answers first."""
+        if self.garbled:
+            return []  # among its answers that were lost may be others than good ones
         done = self._slot.words[DONE]
         return [number for number in self.given if number <= done]
 
