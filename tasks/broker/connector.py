@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from laneway.tasks.broker.commands import MOST_AT_ONCE, SCRIPTS, Commands
 from laneway.tasks.broker.ledger import Ledger, Reconciled
-from laneway.tasks.broker.scripting import script
+from laneway.tasks.broker.scripting import FENCED, script
 from laneway.tasks.broker.wire import Wire
 
 BROKEN = (RedisError, OSError)
@@ -112,7 +112,7 @@ class Connector:
         try:
             for name in SCRIPTS:
                 command.ask("SCRIPT", "LOAD", script(name).source)
-            reply = command.ask(*self._commands.enlist(known))
+            reply = _enlisted(command.ask(*self._commands.enlist(known)))
             return command, Wire(self._connect()), reply
         except BaseException:
             command.close()
@@ -138,3 +138,9 @@ class Connector:
         return self._ledger.reconcile(
             (str(claim, "utf-8") for claim in still), kept_lease=bool(had_lease)
         )
+
+
+def _enlisted(reply: Any) -> Any:
+    if reply[0] == FENCED:
+        raise ConnectionError("a later connection of this worker is in use")
+    return reply

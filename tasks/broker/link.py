@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from threading import get_ident
 from typing import Any, Protocol
 
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from laneway.tasks.broker.commands import MOST_AT_ONCE, Commands, HoldOptions
 from laneway.tasks.broker.connector import BROKEN, Connector, Pair
@@ -43,6 +43,9 @@ LINGER_S = 0.003
 """How long a few acknowledgements, or a little room, wait for more to go along with them."""
 
 ACKS_AT_ONCE = 64
+
+REFILL_FROM = 8
+"""Room for so many is worth a claim; less lingers, unless little is held."""
 
 
 class Loop(Protocol):
@@ -218,7 +221,7 @@ class LaneLink:
             if self.ledger.settlements:
                 self._send_settlements(self._command)
             room = min(self._room(), MOST_AT_ONCE) if self.claiming and not self._asked else 0
-            enough = lingered or room >= min(len(self.ledger.held), 8)
+            enough = lingered or room >= min(len(self.ledger.held), REFILL_FROM)
             if room > 0 and enough and not self._empty:
                 self._send_claim(self._command, room)
             elif room > 0 and enough and not self._waiting and self._waiter is not None:
@@ -253,14 +256,30 @@ class LaneLink:
 
     def _wait(self, waiter: Wire, room: int) -> None:
         self._waiting = True
+        full = False
+
+        def on_error(error: ResponseError) -> bool:
+            nonlocal full
+            full = isinstance(error, OutOfMemoryError)
+            return full
 
         def on_reply(reply: Any) -> None:
-            if not self._refused(reply):
+            if self._refused(reply):
+                return
+            if full:
+                self._attached.call_later(TEND_S, self._wait_again, waiter)
+            else:
                 self._waiting = False
-                self._claimed(room, reply)
+            self._claimed(room, reply)
 
-        waiter.send(*self._commands.wait(WAIT_S))
+        # A full Redis refuses the move, which may need memory: then `tend` alone tells of messages.
+        waiter.send(*self._commands.wait(WAIT_S), on_error=on_error)
         waiter.send(*self._commands.claim(room), on_reply=on_reply)
+
+    def _wait_again(self, waiter: Wire) -> None:
+        if waiter is self._waiter:
+            self._waiting = False
+            self.pump_soon()
 
     def _claimed(self, room: int, reply: Any) -> None:
         self.redis_ms, claimed, buried = reply
