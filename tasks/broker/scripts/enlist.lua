@@ -32,6 +32,6 @@ for _, claim in ipairs(back) do
   else
     record.worker = owner
   end
-  redis.call('RPUSH', KEYS[3 + record.step], for_list(record))
+  redis.call('RPUSH', KEYS[3 + record.step] or KEYS[4], for_list(record))
 end
 return {now, present and 1 or 0, #back, still}

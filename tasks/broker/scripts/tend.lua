@@ -45,7 +45,7 @@ if #gone > 0 then
       local record = from_record(redis.call('HGET', KEYS[1], claim))
       redis.call('HDEL', KEYS[1], claim)
       record.worker = name
-      redis.call('RPUSH', KEYS[5 + record.step], for_list(record))
+      redis.call('RPUSH', KEYS[5 + record.step] or KEYS[6], for_list(record))
       taken = taken + 1
       owned[name][at] = nil
     end
