@@ -57,7 +57,12 @@ def _persistence(info: dict[str, Any], snapshots: str | None) -> Finding:
 
 
 def _snapshots(client: "redis.Redis") -> str | None:
-    """When Redis saves snapshots, empty for never; None where CONFIG is not allowed."""
+    """When Redis saves snapshots, empty for never; None for who may not ask.
+
+    A user of its own may not: CONFIG shows passwords too, and Redis logs what it refuses.
+    """
+    if client.connection_pool.connection_kwargs.get("username"):
+        return None
     try:
         return str(client.config_get("save").get("save", ""))
     except redis.exceptions.ResponseError:
