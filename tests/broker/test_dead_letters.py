@@ -317,6 +317,26 @@ def test_a_stranger_who_forges_a_note_breaks_neither_claim_nor_list(holder, clie
     }
 
 
+def test_a_message_that_looks_like_a_note_is_not_taken_for_one_when_it_comes_back(
+    holder, client
+) -> None:
+    inner = b'{"laneway":[1,4,"x",0,1],"a":1}'
+    holder.send(b'{"laneway":[1,0,"w",0,1],' + inner[1:])
+    (claim,) = holder.claim()
+    assert (claim.message, claim.deliveries) == (inner, 1)
+    holder.settle("bury", claim, "invalid task\nno")
+    (letter,) = ids(client)
+    actions.replay(client, LANE, [letter], action())
+    (claim,) = holder.claim()
+    assert (claim.message, claim.deliveries) == (inner, 1)
+
+
+def test_a_reason_may_be_in_any_language(holder, client) -> None:
+    letter = holder.bury(envelope(), reason="ungültig: 不正")
+    for most_bytes in (None, 1):
+        assert read_dead_letter(client, LANE, letter, most_bytes).reason == "ungültig: 不正"
+
+
 def test_a_full_redis_still_lets_dead_letters_go(holder, client) -> None:
     letters = [holder.bury(envelope(body="x" * 100)) for _ in range(3)]
     client.config_set("maxmemory", "1mb")

@@ -99,8 +99,6 @@ local function bury(dead, records, letter, keep)
     version = VERSION, kind = letter.kind, reason = letter.reason, worker = letter.worker,
     deliveries = letter.deliveries, step = letter.step, died_at_ms = now,
   })
-  -- The head is to be text whatever somebody gave as a reason.
-  head = string.gsub(head, '[\128-\255]', '?')
   redis.call('HSET', records, id, head .. '\n' .. letter.raw)
   redis.call('ZADD', dead, now, id)
   prune(dead, records, keep, 100)
