@@ -98,6 +98,8 @@ class StallPastLease(Fault):
             worker, since_s = stage.of(runs[0]), time.monotonic()
             self.hide(stage, worker)
             stage.rest(BEYOND_LEASE_S)
+            took_over = any(run.worker != worker.name for run in stage.running())
+            stage.expect(took_over, f"nobody took over within {BEYOND_LEASE_S:.0f} s")
             self.show(stage, worker)
             stage.ledger.cut(worker.name, since_s)
             stage.inject()

@@ -60,9 +60,18 @@ class Cut:
         )
 
 
+@dataclass(frozen=True, order=True)
+class Recovery:
+    """From a cut of a worker to the next start of a task that was in flight there."""
+
+    seconds: float
+    worker: str
+    at_s: float
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """What became of everything. Recoveries are seconds from a cut to the task's next start."""
+    """What became of everything. Recoveries are in order, the shortest first."""
 
     accepted: int
     ran: int
@@ -70,7 +79,12 @@ class Verdict:
     repeated_in_flight: int
     repeated_without_cause: int
     attempts: int
-    recoveries_s: tuple[float, ...]
+    recoveries: tuple[Recovery, ...]
+
+    @property
+    def recoveries_s(self) -> tuple[float, ...]:
+        """How long each took."""
+        return tuple(recovery.seconds for recovery in self.recoveries)
 
 
 def judge(
@@ -100,7 +114,7 @@ def judge(
         repeated_in_flight=in_flight,
         repeated_without_cause=without_cause,
         attempts=sum(len(mine) for mine in by_id.values()),
-        recoveries_s=tuple(sorted(_recoveries_s(by_id, cuts_of))),
+        recoveries=tuple(sorted(_recoveries(by_id, cuts_of))),
     )
 
 
@@ -116,7 +130,7 @@ def _was_hit(run: Run, cuts_of: dict[str, list[Cut]]) -> bool:
     return any(cut.hit(run) for cut in cuts_of.get(run.worker, ()))
 
 
-def _recoveries_s(by_id: dict[str, list[Run]], cuts_of: dict[str, list[Cut]]) -> Iterator[float]:
+def _recoveries(by_id: dict[str, list[Run]], cuts_of: dict[str, list[Cut]]) -> Iterator[Recovery]:
     """For each run that was in flight at a cut, and began anew: how long that took."""
     for mine in by_id.values():
         starts = sorted(run.started_s for run in mine)
@@ -126,7 +140,7 @@ def _recoveries_s(by_id: dict[str, list[Run]], cuts_of: dict[str, list[Cut]]) ->
                 since_s = max(cut.at_s, run.started_s)
                 later = bisect_right(starts, since_s)
                 if later < len(starts):
-                    yield starts[later] - since_s
+                    yield Recovery(starts[later] - since_s, run.worker, since_s)
 
 
 class Ledger:

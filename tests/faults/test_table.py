@@ -6,7 +6,7 @@ import pytest
 
 from faults.catalogue import FAULTS
 from faults.fault import Row
-from faults.ledger import Verdict
+from faults.ledger import Recovery, Verdict
 from faults.runner import chosen
 from faults.table import Run, as_markdown
 
@@ -24,7 +24,7 @@ def row(broken=(), **changes) -> Row:
         "repeated_in_flight": 2,
         "repeated_without_cause": 0,
         "attempts": 12,
-        "recoveries_s": (1.0, 2.0, 9.26),
+        "recoveries": tuple(Recovery(seconds, "w", 0.0) for seconds in (1.0, 2.0, 9.26)),
     }
     return Row(NAME, "laneway", 3, Verdict(**{**told, **changes}), 1, tuple(broken), 4.0)
 
@@ -37,7 +37,7 @@ def test_every_number_is_in_the_row() -> None:
 
 
 def test_without_a_recovery_there_is_none_to_tell() -> None:
-    assert "| 12 | - / - |" in as_markdown(RUN, [row(recoveries_s=())], FAULTS)
+    assert "| 12 | - / - |" in as_markdown(RUN, [row(recoveries=())], FAULTS)
 
 
 def test_a_fault_is_described_where_it_was_run() -> None:
