@@ -96,6 +96,10 @@ class Connector:
         tries = self._brief
         while not self._ended:
             time.sleep(PAUSES_S[min(tries, len(PAUSES_S) - 1)])
+            if tries > self._brief:
+                # What an earlier try sent may arrive yet, and would then take back what this one
+                # claims: `enlist.lua` refuses what is older than the present epoch.
+                self._ledger.epoch += 1
             tries += 1
             try:
                 self._outcomes.append(self._open(known))

@@ -143,7 +143,7 @@ def test_a_delayed_message_comes_when_it_is_due(client, port) -> None:
         worker.expect(1)
 
         assert worker.link.redis_ms >= due_ms
-        assert worker.heard.due == 1
+        worker.loop.turn_until(lambda: worker.heard.due == 1, "word of it")
         assert worker.claims[0].message == message(1)
 
 
