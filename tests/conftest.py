@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from redis_server import RedisServer, running_redis
+from redis_server import RedisServer, running_redis, use_server
 
 settings.register_profile("thorough", max_examples=2_000, stateful_step_count=100, deadline=None)
 
@@ -37,5 +37,12 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """An S3 server other than moto's, for the tests of the store on S3."""
+    """Servers other than those that are at hand."""
     parser.addoption("--s3-server", metavar="PATH", help="versitygw binary to test against")
+    parser.addoption("--redis-server", metavar="PATH", help="Redis or Valkey to test against")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the Redis that was named."""
+    if binary := config.getoption("--redis-server"):
+        use_server(Path(binary).resolve(strict=True))

@@ -14,6 +14,12 @@ from laneway.services.local.processes import free_port
 from laneway.services.local.redis_server import redis_binary
 
 START_LIMIT_S = 10.0
+_chosen: list[Path] = []
+
+
+def use_server(binary: Path) -> None:
+    """Start this server from here on, instead of the first that is found."""
+    _chosen[:] = [binary]
 
 
 class RedisServer:
@@ -30,7 +36,7 @@ class RedisServer:
         words = [w for name, value in self._options.items() for w in (f"--{name}", value)]
         self._process = subprocess.Popen(
             [
-                redis_binary(),
+                _chosen[0] if _chosen else redis_binary(),
                 "--port",
                 str(self.port),
                 "--bind",
