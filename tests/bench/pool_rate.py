@@ -4,6 +4,7 @@ Everything but the pool is Celery's and kombu's: this measures the pool alone. R
 repository: `PYTHONPATH=tests python -m bench.pool_rate [count] [rounds]`.
 """
 
+import os
 import statistics
 import subprocess
 import sys
@@ -59,8 +60,11 @@ def work(url: str, pool: str) -> None:
     make_app(url, pool).worker_main(["worker", *quiet])
 
 
-def drained_per_s(url: str, pool: str, count: int) -> float:
-    """Tasks a second from the first that is taken to the last that is acknowledged."""
+def drained(url: str, pool: str, count: int) -> tuple[float, float]:
+    """Tasks a second, and microseconds of the worker's CPU for each, parent and children.
+
+    From the first task that is seen taken to the last that is acknowledged.
+    """
     app = make_app(url, pool)
     with redis.Redis.from_url(url) as client:
         client.flushall()
@@ -71,17 +75,34 @@ def drained_per_s(url: str, pool: str, count: int) -> float:
         worker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             deadline_s = time.monotonic() + LIMIT_S
-            began_s = None
+            begun = None
             while (left := client.llen("celery") + client.hlen("unacked")) > 0:
-                if began_s is None and client.hlen("unacked"):
-                    began_s = time.monotonic()
+                if begun is None and left < count:
+                    begun = time.monotonic(), cpu_s(worker.pid), left
                 if time.monotonic() > deadline_s:
                     raise TimeoutError(f"{pool}: {left} of {count} left after {LIMIT_S:.0f} s")
                 time.sleep(0.01)
-            return count / (time.monotonic() - (began_s or deadline_s - LIMIT_S))
+            assert begun is not None, "all was done before anybody looked: take more tasks"
+            began_s, used_s, done = begun
+            per_s = done / (time.monotonic() - began_s)
+            return per_s, (cpu_s(worker.pid) - used_s) / done * 1e6
         finally:
             worker.terminate()
             worker.wait(30)
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time that a process and its children have used."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    ticks = 0
+    for each in (pid, *children):
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def middle(found: list[float]) -> str:
+    return f"{statistics.median(found):.0f} ({min(found):.0f}-{max(found):.0f})"
 
 
 def main() -> None:
@@ -91,14 +112,15 @@ def main() -> None:
         work(*arguments[1:])
         return
     count, rounds = int((arguments or ["5000"])[0]), int((arguments[1:] or ["3"])[0])
-    rates: dict[str, list[float]] = {pool: [] for pool in POOLS}
+    runs: dict[str, list[tuple[float, float]]] = {pool: [] for pool in POOLS}
     with tempfile.TemporaryDirectory() as folder, running_redis(Path(folder) / "redis") as server:
         for _ in range(rounds):
             for pool in POOLS:
-                rates[pool].append(drained_per_s(server.url, pool, count))
+                runs[pool].append(drained(server.url, pool, count))
+    print("| pool | tasks/s | CPU, us a task |\n|---|---|---|")
     for pool, name in POOLS.items():
-        found = sorted(rates[pool])
-        print(f"{name}: {statistics.median(found):.0f}/s ({found[0]:.0f}-{found[-1]:.0f})")
+        per_s, cpu_us = zip(*runs[pool], strict=True)
+        print(f"| {name} | {middle([*per_s])} | {middle([*cpu_us])} |")
 
 
 if __name__ == "__main__":

@@ -13,16 +13,21 @@ _TRIP_S = 0.002
 """What it may take to claim more. Tasks worth so much may wait in the parent besides."""
 
 _WEIGHT = 0.25
-_LONGEST_SEEN_S = 0.1
-"""One long task among many short ones shall not slow them down for long."""
+_LEAST_S, _MOST_S = 1e-6, 0.1
+"""Beyond these it makes no difference how short or long a task was."""
 
 
 class Pace:
-    """Moving averages, by name and over all."""
+    """Moving geometric means, by name and over all.
+
+    An arithmetic mean would not do: on a busy machine a task of microseconds now and then takes
+    milliseconds, and its kind would be taken for a hundred times as long. Those that do take long
+    are dealt with while they run.
+    """
 
     def __init__(self) -> None:
         self._by_name: dict[str, float] = {}
-        self._mean_s = _LONGEST_SEEN_S
+        self._mean_s = _MOST_S
 
     def expected_s(self, name: str) -> float:
         """How long a task of this name will take; one that has never run may take long."""
@@ -30,14 +35,12 @@ class Pace:
 
     def observe(self, name: str, spent_s: float) -> None:
         """A task of this name took so long."""
-        before_s = self._by_name.get(name, spent_s)
-        self._by_name[name] = before_s + _WEIGHT * (spent_s - before_s)
-        self._mean_s += _WEIGHT * (min(spent_s, _LONGEST_SEEN_S) - self._mean_s)
+        seen_s = min(max(spent_s, _LEAST_S), _MOST_S)
+        before_s = self._by_name.get(name, seen_s)
+        self._by_name[name] = before_s * (seen_s / before_s) ** _WEIGHT
+        self._mean_s *= (seen_s / self._mean_s) ** _WEIGHT
 
     def capacity(self, slots: int) -> int:
         """How many tasks so many processes or threads hold at most, waiting ones included."""
-        ahead = max(1, min(MOST_AHEAD, self._worth(AHEAD_S)))
-        return slots * (ahead + min(ahead, self._worth(_TRIP_S)))
-
-    def _worth(self, seconds: float) -> int:
-        return round(seconds / max(self._mean_s, 1e-6))
+        ahead = max(1, min(MOST_AHEAD, round(AHEAD_S / self._mean_s)))
+        return slots * (ahead + min(ahead, round(_TRIP_S / self._mean_s)))
