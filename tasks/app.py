@@ -12,6 +12,7 @@ import celery
 from celery.result import AsyncResult
 from kombu import Queue as KombuQueue
 
+from laneway.tasks.broker.client import broker_url, check_brokers
 from laneway.tasks.broker.keys import FIRST_PUBLISHED_AT, PUBLISHED_AT
 from laneway.tasks.broker.link import LaneLink
 from laneway.tasks.broker.options import (
@@ -22,6 +23,7 @@ from laneway.tasks.broker.options import (
     transport_of,
 )
 from laneway.tasks.broker.results import PREFIX as RESULTS
+from laneway.tasks.brokers import broker_of, fitting, producer_of
 from laneway.tasks.builtin import BUILTIN_TASKS, home_queue
 from laneway.tasks.errors import CatalogueError, ConfigurationError, UnknownQueue
 from laneway.tasks.queues import Catalogue, Queue, cached_catalogue
@@ -50,8 +52,11 @@ class LanewayApp(celery.Celery):
 
     settings: Settings
     catalogue: Catalogue
+    control_cls = "laneway.tasks.brokers:EveryBroker"
     lane: str | None = None
     """The lane it serves, if it is a worker's."""
+    broker: str | None = None
+    """Name of the broker that Celery's own `broker_url` is: a worker's is that of its lane."""
     link: LaneLink
     """A worker's link to its lane."""
 
@@ -80,13 +85,30 @@ class LanewayApp(celery.Celery):
             retries=options.get("retries") or 0,
             headers=options.pop("headers", None) or {},
         )
-        with self.publishing(publish) as headers:
+        with self.publishing(publish) as headers, self._fitting(publish.queue, options) as fitting:
             return super().send_task(
                 name,
                 args,
                 kwargs,
-                **{**options, "queue": queue, "task_id": publish.task_id, "headers": headers},
+                **{**fitting, "queue": queue, "task_id": publish.task_id, "headers": headers},
             )
+
+    def producer_for(self, lane: str) -> AbstractContextManager[Any]:
+        """A kombu producer for a lane: its broker's. Tasks of other lanes find theirs by themselves."""
+        return producer_of(self, self.catalogue[lane].broker)
+
+    def _fitting(
+        self, queue: str, options: dict[str, Any]
+    ) -> AbstractContextManager[dict[str, Any]]:
+        """The options of a publish, with a producer of the queue's broker.
+
+        What Celery hands over may be another's: a group publishes all its tasks with one.
+        """
+        broker = self.catalogue[queue].broker if queue in self.catalogue else self.broker
+        fits = broker == broker_of(self, options.get("producer"))
+        if fits or options.get("connection") is not None:  # which somebody chose
+            return nullcontext(options)
+        return fitting(self, broker, options)
 
     def queue_of(self, task: str, payload: Mapping[str, Any] | None) -> str:
         """The queue of a task whose caller names none; see `route`.
@@ -122,12 +144,18 @@ class LanewayApp(celery.Celery):
 
 
 def create_app(settings: Settings, catalogue: Catalogue) -> LanewayApp:
-    """A Celery app for producers: it publishes and reads results."""
+    """A Celery app for producers: it publishes and reads results.
+
+    Raises:
+        CatalogueError: a lane names a broker that LANEWAY_BROKERS does not.
+    """
+    check_brokers(settings, catalogue)
     app = LanewayApp("laneway", task_cls="laneway.tasks.base:LanewayTask", set_as_current=False)
     app.settings, app.catalogue = settings, catalogue
     app.conf.update(_common(settings), **_queues(catalogue), **_results(settings))
     app.conf.update(
-        broker_transport_options=producer_options(settings),
+        **_broker(settings, None),
+        broker_transport_options=producer_options(settings, catalogue),
         # Two tries of half the time-out each: a publisher hears within it, and never hangs.
         task_publish_retry=True,
         task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0},
@@ -159,7 +187,9 @@ def prepare_worker(app: LanewayApp, lane: str) -> None:
     """
     queue = app.catalogue[lane]
     app.lane, app.link = lane, make_link(app.settings, lane, queue)
+    app.broker = queue.broker
     app.conf.update(
+        **_broker(app.settings, queue.broker),
         broker_transport_options=consumer_options(app.settings, lane, queue, app.link),
         worker_concurrency=queue.concurrency,
         worker_pool=queue.pool,
@@ -280,11 +310,14 @@ def route(catalogue: Catalogue, task: str, payload: Mapping[str, Any] | None = N
     )
 
 
+def _broker(settings: Settings, broker: str | None) -> dict[str, Any]:
+    url = broker_url(settings, broker)
+    return {"broker_url": url, "broker_use_ssl": tls_options(settings, url)}
+
+
 def _common(settings: Settings) -> dict[str, Any]:
     return {
-        "broker_url": settings.broker,
         "broker_transport": transport_of(settings),
-        "broker_use_ssl": tls_options(settings, settings.broker),
         "broker_connection_timeout": settings.broker_timeout_s,
         # A worker outlives any outage of Redis; readiness says that it waits.
         "broker_connection_retry_on_startup": True,

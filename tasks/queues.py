@@ -85,6 +85,11 @@ class Queue(_Fields):
     autoscaling: Autoscaling = Field(
         default_factory=Autoscaling, description="Bounds for the scaler."
     )
+    broker: str | None = Field(
+        None,
+        description="Name of the Redis that holds the lane, one of LANEWAY_BROKERS; that of "
+        "LANEWAY_BROKER_URL if not given.",
+    )
     drain_seconds: int | None = Field(
         None, ge=0, description="Time to finish running tasks on SIGTERM; timeLimit if not given."
     )
@@ -113,6 +118,11 @@ class Catalogue(Mapping[str, Queue]):
     def __init__(self, queues: Mapping[str, Queue], source: str) -> None:
         self._queues = dict(queues)
         self.source = source
+
+    @property
+    def brokers(self) -> list[str | None]:
+        """The brokers of its lanes, each once, in the order of the lanes."""
+        return list(dict.fromkeys(queue.broker for queue in self._queues.values()))
 
     def __getitem__(self, name: str) -> Queue:
         try:

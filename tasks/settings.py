@@ -9,7 +9,6 @@ from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -23,7 +22,14 @@ from pydantic_settings import (
 )
 
 from laneway.tasks.errors import SettingsError
-from laneway.tasks.settings_files import ENV_PREFIX, SettingsFiles, file_sources
+from laneway.tasks.settings_files import (
+    BROKER_PASSWORD_PREFIX,
+    ENV_PREFIX,
+    BrokerPasswordFiles,
+    SettingsFiles,
+    file_sources,
+)
+from laneway.tasks.settings_urls import ByName, check_redis_url, same_server, with_credentials
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -54,6 +60,17 @@ class Settings(BaseSettings):
     )
     broker_ca_file: Path | None = Field(
         None, description="CA certificates for rediss://; the system's if not given."
+    )
+    brokers: ByName[str] = Field(
+        (),
+        repr=False,
+        description="Further Redises, for lanes whose `broker` names one: NAME=URL, "
+        "comma-separated, or a map. A URL may name the user.",
+    )
+    broker_passwords: ByName[SecretStr] = Field(
+        (),
+        description="Passwords of LANEWAY_BROKERS by name. Best given as files: "
+        "broker_password_NAME in LANEWAY_SECRETS_DIR.",
     )
     result_url: str | None = Field(
         None,
@@ -198,21 +215,15 @@ class Settings(BaseSettings):
     @field_validator("broker_url", "result_url")
     @classmethod
     def _is_redis(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            parts = urlsplit(value)
-            _ = parts.port
-        except ValueError:  # whose own message would quote the URL, password and all
-            raise ValueError(
-                "is no URL such as redis://host:6379/0. Percent-encode what is special in a user "
-                "or password, or give them as settings of their own"
-            ) from None
-        if parts.scheme not in {"redis", "rediss"}:
-            raise ValueError(
-                "must start with redis:// or rediss://. Name the server itself: Redis Sentinel "
-                "and Unix sockets are not supported yet"
-            )
+        if value is not None:
+            check_redis_url(value)
+        return value
+
+    @field_validator("brokers")
+    @classmethod
+    def _are_redis(cls, value: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        for name, url in value:
+            check_redis_url(url, f"the URL of {name} ")
         return value
 
     @model_validator(mode="after")
@@ -246,15 +257,25 @@ class Settings(BaseSettings):
     @property
     def broker(self) -> str:
         """Broker URL with the credentials that came separately."""
-        return _with_credentials(self.broker_url, self.broker_username, self.broker_password)
+        return with_credentials(self.broker_url, self.broker_username, self.broker_password)
+
+    def broker_named(self, name: str | None) -> str | None:
+        """URL of a broker of LANEWAY_BROKERS with its credentials; None if there is none of it.
+
+        Without a name, the URL of the broker that has none.
+        """
+        if name is None:
+            return self.broker
+        url = dict(self.brokers).get(name)
+        return url and with_credentials(url, None, dict(self.broker_passwords).get(name))
 
     @property
     def results(self) -> str:
         """Result URL with the credentials that came separately, the broker's on its server only."""
         url = self.result_url or self.broker_url
-        if self.result_password is None and _server(url) == _server(self.broker_url):
-            return _with_credentials(url, self.broker_username, self.broker_password)
-        return _with_credentials(url, self.result_username, self.result_password)
+        if self.result_password is None and same_server(url, self.broker_url):
+            return with_credentials(url, self.broker_username, self.broker_password)
+        return with_credentials(url, self.result_username, self.result_password)
 
     @classmethod
     def settings_customise_sources(  # noqa: D102 - pydantic-settings' hook
@@ -267,21 +288,6 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         del dotenv_settings, file_secret_settings
         return (init_settings, env_settings, *file_sources(settings_cls))
-
-
-def _server(url: str) -> tuple[str | None, int]:
-    parts = urlsplit(url)
-    return parts.hostname, parts.port or 6379
-
-
-def _with_credentials(url: str, username: str | None, password: SecretStr | None) -> str:
-    parts = urlsplit(url)
-    if password is None or parts.password is not None:
-        return url
-    user = quote(unquote(parts.username or "") or username or "", safe="")
-    place = parts.netloc.rpartition("@")[2]
-    netloc = f"{user}:{quote(password.get_secret_value(), safe='')}@{place}"
-    return urlunsplit(parts._replace(netloc=netloc))
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -352,6 +358,8 @@ def _cure(meant: list[str]) -> str:
 
 def _place(source: PydanticBaseSettingsSource, name: str) -> str:
     files = SettingsFiles()
+    if isinstance(source, BrokerPasswordFiles) and files.secrets_dir is not None:
+        return f"files {files.secrets_dir / BROKER_PASSWORD_PREFIX}*"
     if isinstance(source, SecretsSettingsSource) and files.secrets_dir is not None:
         return f"file {files.secrets_dir / name}"
     if isinstance(source, YamlConfigSettingsSource):

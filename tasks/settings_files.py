@@ -1,7 +1,9 @@
 """The files that settings are read from, besides the environment."""
 
 from pathlib import Path
+from typing import Any
 
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,6 +17,9 @@ from laneway.tasks.errors import SettingsError
 
 ENV_PREFIX = "LANEWAY_"
 
+BROKER_PASSWORD_PREFIX = "broker_password_"  # noqa: S105 - the beginning of a file's name
+"""What a file in the secrets folder begins with that holds the password of a broker by name."""
+
 
 class SettingsFiles(BaseSettings):
     """Where further settings are read from; itself read from the environment alone."""
@@ -23,6 +28,28 @@ class SettingsFiles(BaseSettings):
 
     config_file: Path | None = None
     secrets_dir: Path | None = None
+
+
+class BrokerPasswordFiles(PydanticBaseSettingsSource):
+    """The passwords of brokers, a file each, so that each may come from a Secret of its own."""
+
+    def __init__(self, settings_cls: type[BaseSettings], folder: Path) -> None:
+        super().__init__(settings_cls)
+        self._folder = folder
+
+    def __call__(self) -> dict[str, Any]:
+        """The field `broker_passwords`, if there are such files."""
+        found = {
+            file.name.removeprefix(BROKER_PASSWORD_PREFIX): file.read_text("utf-8").strip()
+            for file in sorted(self._folder.glob(f"{BROKER_PASSWORD_PREFIX}?*"))
+            if file.is_file()
+        }
+        return {"broker_passwords": found} if found else {}
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Not used: the files are no fields of their own."""
+        del field
+        return None, field_name, False
 
 
 def file_sources(settings_cls: type[BaseSettings]) -> list[PydanticBaseSettingsSource]:
@@ -39,9 +66,10 @@ def file_sources(settings_cls: type[BaseSettings]) -> list[PydanticBaseSettingsS
                 f"LANEWAY_SECRETS_DIR: {files.secrets_dir} is no folder. "
                 "Mount the Secret there, or unset the variable."
             )
-        sources.append(
-            SecretsSettingsSource(settings_cls, secrets_dir=files.secrets_dir, env_prefix="")
-        )
+        sources += [
+            SecretsSettingsSource(settings_cls, secrets_dir=files.secrets_dir, env_prefix=""),
+            BrokerPasswordFiles(settings_cls, files.secrets_dir),
+        ]
     if files.config_file is not None:
         if not files.config_file.is_file():
             raise SettingsError(

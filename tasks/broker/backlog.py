@@ -9,9 +9,11 @@ from weakref import WeakKeyDictionary
 import redis
 
 from laneway.tasks.broker import keys
+from laneway.tasks.broker.client import broker_client, broker_url, reaching
 from laneway.tasks.broker.keys import PUBLISHED_AT
-from laneway.tasks.errors import BrokerFull, LaneFull
-from laneway.tasks.queues import Queue
+from laneway.tasks.errors import BrokerFull, BrokerUnavailable, LaneFull
+from laneway.tasks.queues import Catalogue, Queue
+from laneway.tasks.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,35 @@ def read_backlogs(client: "redis.Redis", lanes: Iterable[str]) -> dict[str, Back
         )
         for lane, row in zip(names, rows, strict=True)
     }
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of lanes: their backlogs, and why those of some brokers are missing."""
+
+    backlogs: dict[str, Backlog]
+    away: list[BrokerUnavailable]
+
+
+def see_backlogs(
+    settings: Settings, catalogue: Catalogue, lanes: Iterable[str] | None = None
+) -> Seen:
+    """Count lanes, or all of the catalogue, in one round trip a broker.
+
+    The lanes of a broker that does not answer are left out, and the others told all the same.
+    """
+    wanted = list(catalogue if lanes is None else lanes)
+    found, away = dict[str, Backlog](), list[BrokerUnavailable]()
+    for broker in catalogue.brokers:
+        held = [lane for lane in wanted if catalogue[lane].broker == broker]
+        if not held:
+            continue
+        try:
+            with reaching(broker_url(settings, broker)):
+                found |= read_backlogs(broker_client(settings, broker), held)
+        except BrokerUnavailable as error:
+            away.append(error)
+    return Seen({lane: found[lane] for lane in wanted if lane in found}, away)
 
 
 def read_oldest_ages_s(client: "redis.Redis", lanes: Iterable[str]) -> dict[str, float]:
@@ -89,17 +120,26 @@ def check_room(client: "redis.Redis", lane: str, queue: Queue, watermark: float)
     """
     held = read_backlogs(client, [lane])[lane].waiting
     if held >= queue.max_length:
-        raise LaneFull(
-            f"Queue {lane!r} holds {held} messages; its maxLength is {queue.max_length}. Retry "
-            "later, scale the lane up, or raise maxLength in the catalogue."
-        )
+        raise lane_full(lane, held, queue.max_length)
     share = memory_share(client)
     if share > watermark:
-        raise BrokerFull(
-            f"Redis uses {share:.0%} of its maxmemory; new tasks are refused above "
-            f"{watermark:.0%} (LANEWAY_BROKER_MEMORY_WATERMARK). Retry later, drain the lanes, or "
-            "raise maxmemory."
-        )
+        raise broker_full(share, watermark)
+
+
+def lane_full(lane: str, held: int, max_length: int) -> LaneFull:
+    """The refusal of a lane that holds as much as it may."""
+    return LaneFull(
+        f"Queue {lane!r} holds {held} messages; its maxLength is {max_length}. Retry later, scale "
+        "the lane up, or raise maxLength in the catalogue."
+    )
+
+
+def broker_full(share: float, watermark: float) -> BrokerFull:
+    """The refusal of a Redis that has used so large a share of its memory."""
+    return BrokerFull(
+        f"Redis uses {share:.0%} of its maxmemory; new tasks are refused above {watermark:.0%} "
+        "(LANEWAY_BROKER_MEMORY_WATERMARK). Retry later, drain the lanes, or raise maxmemory."
+    )
 
 
 _MEMORY_CACHE_S = 1.0

@@ -12,7 +12,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from laneway.tasks.errors import BrokerUnavailable
+from laneway.tasks.errors import BrokerUnavailable, CatalogueError, SettingsError
+from laneway.tasks.queues import Catalogue, Queue
 from laneway.tasks.settings import Settings
 
 
@@ -45,17 +46,70 @@ def _options(url: str, timeout_s: float, ca_file: Path | None) -> dict[str, Any]
     return options
 
 
-@lru_cache(maxsize=4)
-def broker_client(settings: Settings) -> "redis.Redis":
-    """This process's client of the broker. Safe across threads and forks."""
-    return connect(settings.broker, settings.broker_timeout_s, settings.broker_ca_file)
+def broker_client(settings: Settings, broker: str | None = None) -> "redis.Redis":
+    """This process's client of a broker, of the one without a name if none is given.
+
+    Safe across threads and forks.
+    """
+    return _broker_client(settings, broker)
 
 
-def link_client(settings: Settings) -> "redis.Redis":
+@lru_cache(maxsize=32)
+def _broker_client(settings: Settings, broker: str | None) -> "redis.Redis":
+    url = broker_url(settings, broker)
+    return connect(url, settings.broker_timeout_s, settings.broker_ca_file)
+
+
+def broker_url(settings: Settings, broker: str | None) -> str:
+    """URL of a broker with its credentials.
+
+    Raises:
+        SettingsError: LANEWAY_BROKERS has none of this name.
+    """
+    url = settings.broker_named(broker)
+    if url is None:
+        raise SettingsError(
+            f"LANEWAY_BROKERS names no broker {broker!r}. Add {broker}=redis://host:6379/0 to it."
+        )
+    return url
+
+
+def lane_client(settings: Settings, queue: Queue) -> "redis.Redis":
+    """This process's client of the broker that holds a lane."""
+    return broker_client(settings, queue.broker)
+
+
+@contextmanager
+def reaching_lane(
+    settings: Settings, queue: Queue, consequence: str = ""
+) -> "Iterator[redis.Redis]":
+    """The client of a lane's broker; a failure inside the block becomes BrokerUnavailable."""
+    with reaching(broker_url(settings, queue.broker), consequence):
+        yield lane_client(settings, queue)
+
+
+def check_brokers(settings: Settings, catalogue: Catalogue) -> None:
+    """Refuse a catalogue with a lane on a broker that the settings do not know.
+
+    Raises:
+        CatalogueError: names the lane, the broker and the cure.
+    """
+    for lane, queue in catalogue.items():
+        if settings.broker_named(queue.broker) is None:
+            known = ", ".join(name for name, _ in settings.brokers) or "none"
+            raise CatalogueError(
+                f"{catalogue.source}: queues.{lane}.broker is {queue.broker!r}, which is none of "
+                f"LANEWAY_BROKERS ({known}). Add {queue.broker}=redis://host:6379/0 to "
+                "LANEWAY_BROKERS, or correct the field."
+            )
+
+
+def link_client(settings: Settings, broker: str | None = None) -> "redis.Redis":
     """A client whose pool a worker's link takes its connections from: one try, plain bytes."""
     never = Retry(NoBackoff(), 0)
     timeout_s, ca_file = settings.broker_timeout_s, settings.broker_ca_file
-    return connect(settings.broker, timeout_s, ca_file, retry=never, decode_responses=False)
+    url = broker_url(settings, broker)
+    return connect(url, timeout_s, ca_file, retry=never, decode_responses=False)
 
 
 @lru_cache(maxsize=4)
@@ -86,6 +140,8 @@ def reaching(url: str, consequence: str = "") -> Iterator[None]:
     """
     try:
         yield
+    except BrokerUnavailable:
+        raise  # told by a block inside this one, perhaps of another server
     except (RedisError, OSError) as error:
         cure = "Start it, or correct its URL in the settings; `laneway doctor` checks it."
         told = f"Redis at {without_password(url)} does not serve ({_reason(error)}). {cure}"

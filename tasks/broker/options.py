@@ -7,8 +7,9 @@ from laneway.tasks.broker import keys
 from laneway.tasks.broker.client import link_client
 from laneway.tasks.broker.commands import HoldOptions
 from laneway.tasks.broker.link import LaneLink
+from laneway.tasks.broker.publish import Room
 from laneway.tasks.broker.transport import Transport, new_connection, worker_name
-from laneway.tasks.queues import Queue
+from laneway.tasks.queues import Catalogue, Queue
 from laneway.tasks.settings import Settings
 
 TRANSPORT = f"{Transport.__module__}:{Transport.__qualname__}"
@@ -19,9 +20,22 @@ def transport_of(settings: Settings) -> str | None:
     return TRANSPORT if settings.transport == "laneway" else None
 
 
-def producer_options(settings: Settings) -> dict[str, Any]:
-    """Transport options of a process that publishes. Half the time-out a try: there are two."""
-    return _sockets(settings.broker_timeout_s / 2)
+def producer_options(
+    settings: Settings, catalogue: Catalogue | None = None, broker: str | None = None
+) -> dict[str, Any]:
+    """Transport options of a process that publishes. Half the time-out a try: there are two.
+
+    Args:
+        settings: its settings.
+        catalogue: what its lanes may hold; None for a worker, which is never refused, since it
+            publishes what its tasks go on with.
+        broker: whose lanes are published to.
+    """
+    options = _sockets(settings.broker_timeout_s / 2)
+    if catalogue is None or settings.transport != "laneway":
+        return options
+    lengths = {n: queue.max_length for n, queue in catalogue.items() if queue.broker == broker}
+    return {**options, "room": Room(lengths, settings.broker_memory_watermark)}
 
 
 def consumer_options(settings: Settings, lane: str, queue: Queue, link: LaneLink) -> dict[str, Any]:
@@ -43,7 +57,7 @@ def consumer_options(settings: Settings, lane: str, queue: Queue, link: LaneLink
 
 def make_link(settings: Settings, lane: str, queue: Queue) -> LaneLink:
     """The link of this process's worker to its lane; it connects once it is attached."""
-    pool = link_client(settings).connection_pool
+    pool = link_client(settings, queue.broker).connection_pool
     kept = queue.dead_letter_retention
     options = HoldOptions(
         lane=lane,

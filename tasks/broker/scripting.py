@@ -11,8 +11,8 @@ from redis.exceptions import NoScriptError
 
 _FOLDER = Path(__file__).with_name("scripts")
 _SHARED = "records"
-_ALONE = frozenset({"take_turn", "store_result"})
-"""Scripts that move no messages and so need nothing of what the others share."""
+_ALONE = frozenset({"publish", "take_turn", "store_result"})
+"""Scripts that need nothing of what the others share."""
 
 FENCED = -1
 """First element of an answer to a worker whose lease or connection is no longer the present one."""

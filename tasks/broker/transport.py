@@ -25,6 +25,7 @@ from laneway.tasks.broker import keys
 from laneway.tasks.broker.commands import MOST_AT_ONCE, HoldOptions
 from laneway.tasks.broker.ledger import Claim
 from laneway.tasks.broker.link import LaneLink
+from laneway.tasks.broker.publish import Door, Entry, LaneBatch, Room
 
 LISTEN_AGAIN_S = 1.0
 """Pause before broadcasts are listened to again."""
@@ -78,16 +79,20 @@ class Channel(kombu_redis.Channel):
     Transport option `lane_link`: the link of the lane to consume, attached by whoever made it, that
     outlives this channel. Without it, the channel makes one of its own for each queue, and gives
     back what it holds when it closes.
+
+    Transport option `room`: what may be published to which lanes; without it, everything.
     """
 
     QoS = QoS
     lane_link: LaneLink | None = None
+    room: Room | None = None
     _publisher: Any = None
-    from_transport_options = (*kombu_redis.Channel.from_transport_options, "lane_link")
+    from_transport_options = (*kombu_redis.Channel.from_transport_options, "lane_link", "room")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._links: dict[str, LaneLink] = {}
+        self._door = Door(self.room) if self.room is not None else None
 
     @contextmanager
     def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
@@ -159,20 +164,37 @@ class Channel(kombu_redis.Channel):
         timeout_s = self.socket_timeout or 5.0
         return LaneLink(options, lambda: new_connection(self.pool), timeout_s=timeout_s)
 
+    def create_publish_batch(self, max_size: int) -> Any:
+        """A batch of a producer's."""
+        if self._door is None:
+            return super().create_publish_batch(max_size)
+        return LaneBatch(self, max_size, self._door)
+
     def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
+        batch = kwargs.get("_publish_batch")
+        door = self._door
+        asks = door is not None and (door.asks(queue) if batch is None else door.guards(queue))
         due_s = eta_s(message.get("headers"))
-        if due_s is None or due_s < time.time() + PARK_FROM_S:
+        if due_s is not None and due_s < time.time() + PARK_FROM_S:
+            due_s = None
+        if due_s is None and not asks:
             super()._put(queue, message, **kwargs)
             return
-        priority = self._get_message_priority(message, reverse=False)
-        record = delayed_record(dumps(message), priority)
-        waiting = (keys.delayed(queue), {record: round(due_s * 1000)})
-        batch = kwargs.get("_publish_batch")
+        entry = _entry(dumps(message), self._get_message_priority(message, reverse=False), due_s)
+        if asks:
+            self._put_if_room(queue, message["properties"].get("correlation_id"), entry, batch)
+        elif batch is not None:
+            batch.add("zadd", keys.delayed(queue), {entry.message: entry.place})
+        else:
+            with self.conn_or_acquire() as client:
+                client.zadd(keys.delayed(queue), {entry.message: entry.place})
+
+    def _put_if_room(self, lane: str, task_id: str, entry: Entry, batch: LaneBatch | None) -> None:
         if batch is not None:
-            batch.add("zadd", *waiting)
-            return
-        with self.conn_or_acquire() as client:
-            client.zadd(*waiting)
+            batch.put(lane, task_id, entry)
+        elif self._door is not None:
+            with self.conn_or_acquire() as client:
+                self._door.put_one(client, lane, entry)
 
 
 class Poller(kombu_redis.MultiChannelPoller):
@@ -248,7 +270,11 @@ class Transport(kombu_redis.Transport):
 class SentinelChannel(Channel, kombu_redis.SentinelChannel):
     """The channel for a primary that Sentinel names."""
 
-    from_transport_options = (*kombu_redis.SentinelChannel.from_transport_options, "lane_link")
+    from_transport_options = (
+        *kombu_redis.SentinelChannel.from_transport_options,
+        "lane_link",
+        "room",
+    )
 
 
 class SentinelTransport(Transport, kombu_redis.SentinelTransport):
@@ -286,5 +312,16 @@ def eta_s(headers: Any) -> float | None:
 
 def delayed_record(message: str, priority: int) -> str:
     """A message that waits in the delayed set, as `scripts/records.lua` reads it."""
-    step = max(n for n, lowest in enumerate(keys.PRIORITY_STEPS, 1) if lowest <= priority)
-    return f"1 0 {step} {uuid4().hex} - 0\n{message}"
+    return f"1 0 {_step(priority)} {uuid4().hex} - 0\n{message}"
+
+
+def _entry(message: str, priority: int, due_s: float | None) -> Entry:
+    """A message with its place on its lane."""
+    if due_s is None:
+        return Entry(_step(priority), message)
+    return Entry(round(due_s * 1000), delayed_record(message, priority))
+
+
+def _step(priority: int) -> int:
+    """The number of the ready list for a priority, as the scripts count them."""
+    return max(n for n, lowest in enumerate(keys.PRIORITY_STEPS, 1) if lowest <= priority)
