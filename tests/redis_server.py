@@ -22,6 +22,11 @@ def use_server(binary: Path) -> None:
     _chosen[:] = [binary]
 
 
+def server_binary() -> Path:
+    """The server that tests start."""
+    return _chosen[0] if _chosen else redis_binary()
+
+
 class RedisServer:
     """One Redis process; `start` again after `kill` keeps its port and folder."""
 
@@ -36,7 +41,7 @@ class RedisServer:
         words = [w for name, value in self._options.items() for w in (f"--{name}", value)]
         self._process = subprocess.Popen(
             [
-                _chosen[0] if _chosen else redis_binary(),
+                server_binary(),
                 "--port",
                 str(self.port),
                 "--bind",

@@ -14,6 +14,7 @@ from redis.retry import Retry
 from laneway.tasks.broker.commands import HoldOptions
 from laneway.tasks.broker.ledger import Claim
 from laneway.tasks.broker.link import LaneLink, Listener
+from laneway.tasks.broker.sentinel import connect_sentinel
 from laneway.tasks.broker.transport import new_connection
 
 LANE = "documents"
@@ -76,17 +77,25 @@ class Loop:
 
 
 class Worker:
-    """A link with room for `room` messages, and what it was given."""
+    """A link with room for `room` messages, and what it was given.
 
-    def __init__(self, loop: Loop, port: int, name: str, room: int = 4, **options: Any) -> None:
+    `server` is a Redis's port, or the URL of Sentinels.
+    """
+
+    def __init__(
+        self, loop: Loop, server: int | str, name: str, room: int = 4, **options: Any
+    ) -> None:
         given = {"lease_ms": 60_000, "timeout_s": 5.0, **options}
         timeout_s = given.pop("timeout_s")
-        self._client = redis.Redis(
-            port=port,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-        )
+        sockets = {
+            "socket_timeout": timeout_s,
+            "socket_connect_timeout": timeout_s,
+            "retry": Retry(NoBackoff(), 0),
+        }
+        if isinstance(server, int):
+            self._client = redis.Redis(port=server, **sockets)
+        else:
+            self._client = connect_sentinel(server, **sockets)
         pool = self._client.connection_pool
         self.heard = Heard()
         self.loop, self.room, self.name = loop, room, name
@@ -136,10 +145,12 @@ class Worker:
 
 
 @contextmanager
-def workers(port: int, *names: str, loop: Loop | None = None, **options: Any) -> Iterator[Any]:
+def workers(
+    server: int | str, *names: str, loop: Loop | None = None, **options: Any
+) -> Iterator[Any]:
     """Connected workers of one loop; one, or a list if several are named."""
     loop = loop or Loop()
-    made = [Worker(loop, port, name, **options) for name in names]
+    made = [Worker(loop, server, name, **options) for name in names]
     try:
         for worker in made:
             worker.begin()
