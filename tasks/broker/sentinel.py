@@ -74,8 +74,9 @@ def connect_sentinel(url: str, **options: Any) -> "redis.Redis":
     named = parse_sentinel(url)
     login = {"username": named.username, "password": named.password}
     given = {name: value for name, value in login.items() if value is not None}
-    sentinel = Sentinel(list(named.hosts), db=named.db, **given, **options)
-    client: redis.Redis = sentinel.master_for(named.master)
+    places = list(named.hosts)
+    sentinel = Sentinel(places, db=named.db, **given, **options)  # type: ignore[no-untyped-call]
+    client: redis.Redis = sentinel.master_for(named.master)  # type: ignore[no-untyped-call]
     return client
 
 
