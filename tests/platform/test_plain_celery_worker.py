@@ -34,6 +34,7 @@ class PlainWorker:
             **os.environ,  # noqa: TID251 - handed on
             "PYTHONPATH": str(TASKS_FOLDER),
             "PLAIN_BROKER_URL": server.url,
+            "PLAIN_TRANSPORT": plain_app.TRANSPORT,
         }
         command = [sys.executable, "-m", "celery", "-A", "plain_app", "worker", "-l", "INFO"]
         command += ["--without-mingle", "--without-gossip"]

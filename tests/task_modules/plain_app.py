@@ -1,4 +1,4 @@
-"""A Celery app of somebody who uses Laneway's transport and nothing else of it."""
+"""A Celery app of somebody who uses Laneway's transport and nothing else of it, or not even that."""
 
 import os
 
@@ -7,11 +7,11 @@ from celery import Celery
 TRANSPORT = "laneway.tasks.broker.transport:Transport"
 
 
-def create(broker_url: str) -> Celery:
-    """An app on the transport, as careful as Celery's manual advises."""
+def create(broker_url: str, transport: str | None = TRANSPORT) -> Celery:
+    """An app on this transport, kombu's own for None; as careful as Celery's manual advises."""
     made = Celery("plain", broker=broker_url, backend=broker_url, include=["user_tasks"])
     made.conf.update(
-        broker_transport=TRANSPORT,
+        broker_transport=transport,
         broker_connection_retry_on_startup=True,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
@@ -20,6 +20,7 @@ def create(broker_url: str) -> Celery:
     return made
 
 
-if "PLAIN_BROKER_URL" in os.environ:  # noqa: TID251 - a worker's; a producer creates its own
-    app = create(os.environ["PLAIN_BROKER_URL"])  # noqa: TID251
+environment = os.environ  # noqa: TID251 - the tests' own variables
+if "PLAIN_BROKER_URL" in environment:  # a worker's; a producer creates its own
+    app = create(environment["PLAIN_BROKER_URL"], environment.get("PLAIN_TRANSPORT") or None)
     app.set_default()
