@@ -12,7 +12,7 @@ import redis
 
 from laneway.tasks.app import LanewayApp
 from laneway.tasks.broker import dead_letter_actions as store
-from laneway.tasks.broker.client import broker_client, reaching, result_client
+from laneway.tasks.broker.client import reaching, reaching_lane, result_client
 from laneway.tasks.broker.dead_letter_actions import Action, Pace
 from laneway.tasks.broker.dead_letters import (
     EVERY,
@@ -184,8 +184,8 @@ class DeadLetters:
 
     @contextmanager
     def _reaching(self) -> "Iterator[redis.Redis]":
-        with reaching(self._app.settings.broker):
-            yield broker_client(self._app.settings)
+        with reaching_lane(self._app.settings, self._app.catalogue[self._lane]) as client:
+            yield client
 
 
 def _action(verb: str, who: Who, chosen: Chosen) -> Action:

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from laneway.tasks.app import CELERYS_OWN, LanewayApp, get_app, load_team_modules, runs_on
 from laneway.tasks.base import bind_payload
 from laneway.tasks.broker.backlog import check_room
-from laneway.tasks.broker.client import broker_client, reaching
+from laneway.tasks.broker.client import broker_client, lane_client, reaching, reaching_lane
 from laneway.tasks.broker.submissions import (
     Claim,
     Durability,
@@ -99,27 +99,37 @@ def submit_request(app: LanewayApp, request: TaskRequest) -> Submission:
     """Check a request and queue it; see `submit`."""
     queue = check_request(app, request)
     settings = app.settings
+    # Keys and records lie with the broker that has no name, so that a door finds them by task id or
+    # key alone, whatever lane they lead to.
     client = broker_client(settings)
     with reaching(settings.broker, UNCERTAIN):
         claim = _claim(app, client, request, queue)
         if claim.mine:
             _accept(app, client, request, queue, claim)
-    durability = _durability(client, request.durability, settings.gateway_wait_ms)
+    durability = durability_of(app, queue, request.durability)
     return Submission(claim.task_id, request.task, queue, not claim.mine, durability)
 
 
 def _claim(app: LanewayApp, client: "redis.Redis", request: TaskRequest, queue: str) -> Claim:
-    key, task_id = _scoped_key(request), str(uuid4())
+    key, task_id = scoped_key(request), str(uuid4())
     if key is None:
         return Claim(task_id, mine=True)
-    claim_s = math.ceil(CLAIM_TIMEOUTS * app.settings.broker_timeout_s)
-    return claim_key(client, key, request.digest(queue), task_id, claim_s)
+    return claim_key(client, key, request.digest(queue), task_id, claim_limit_s(app))
 
 
-def _durability(client: "redis.Redis", requested: str, wait_ms: int) -> Durability:
-    """What was reached. The task is queued by now, whatever becomes of the wait."""
+def claim_limit_s(app: LanewayApp) -> int:
+    """After how many seconds an unconfirmed claim belongs to a dead process."""
+    return math.ceil(CLAIM_TIMEOUTS * app.settings.broker_timeout_s)
+
+
+def durability_of(app: LanewayApp, queue: str, requested: str) -> Durability:
+    """Wait until what was published to a queue is as safe as requested, and say what was reached.
+
+    The task is queued by now, whatever becomes of the wait.
+    """
+    client = lane_client(app.settings, app.catalogue[queue])
     try:
-        return wait_until_safe(client, requested, wait_ms)
+        return wait_until_safe(client, requested, app.settings.gateway_wait_ms)
     except (redis.exceptions.RedisError, OSError) as error:
         return Durability(requested, reason=f"the wait was cut off ({type(error).__name__})")
 
@@ -128,18 +138,36 @@ def _accept(
     app: LanewayApp, client: "redis.Redis", request: TaskRequest, queue: str, claim: Claim
 ) -> None:
     """Publish what was claimed, or let the next caller with the same key try."""
-    key = _scoped_key(request)
+    key = scoped_key(request)
     try:
-        check_room(client, queue, app.catalogue[queue], app.settings.broker_memory_watermark)
-        _publish(app, request, queue, claim.task_id)
-    except (SubmissionError, ConnectionError, redis.exceptions.RedisError):
+        check_room_apart(app, queue)
+        with reaching_lane(app.settings, app.catalogue[queue], UNCERTAIN):
+            _publish(app, request, queue, claim.task_id)
+    except (SubmissionError, redis.exceptions.RedisError):
         if key is not None:
             # If Redis is away, the claim lapses by itself.
             with suppress(redis.exceptions.RedisError):
                 release_key(client, key)
         raise
-    fields = {"queue": queue, "task": request.task, "owner": request.owner}
-    record(client, claim.task_id, fields, key)
+    record(client, claim.task_id, noted_fields(request, queue), key)
+
+
+def noted_fields(request: TaskRequest, queue: str) -> dict[str, str]:
+    """What a door notes of an accepted task."""
+    return {"queue": queue, "task": request.task, "owner": request.owner}
+
+
+def check_room_apart(app: LanewayApp, queue: str) -> None:
+    """Look for room beforehand where publishing does not: on kombu's own transport.
+
+    Raises:
+        LaneFull, BrokerFull: there is none.
+    """
+    settings, entry = app.settings, app.catalogue[queue]
+    if settings.transport != "kombu" or app.lane is not None:
+        return
+    with reaching_lane(settings, entry) as client:
+        check_room(client, queue, entry, settings.broker_memory_watermark)
 
 
 def check_request(app: LanewayApp, request: TaskRequest) -> str:
@@ -201,8 +229,8 @@ def check_task_payload(app: LanewayApp, task: str, payload: dict[str, Any]) -> N
         bind_payload(app.tasks[task].run, (), payload)
 
 
-def _scoped_key(request: TaskRequest) -> str | None:
-    """Two owners may use the same key without meeting."""
+def scoped_key(request: TaskRequest) -> str | None:
+    """The idempotency key as it is stored: two owners may use the same without meeting."""
     if request.idempotency_key is None:
         return None
     text = f"{request.owner}\n{request.idempotency_key}"
@@ -210,21 +238,28 @@ def _scoped_key(request: TaskRequest) -> str | None:
 
 
 def _publish(app: LanewayApp, request: TaskRequest, queue: str, task_id: str) -> None:
+    try:
+        send(app, request, queue, task_id)
+    except OperationalError as error:
+        raise ConnectionError(str(error)) from error
+
+
+def send(
+    app: LanewayApp, request: TaskRequest, queue: str, task_id: str, producer: Any = None
+) -> None:
+    """Publish a request that was checked; raises kombu's errors."""
     options: dict[str, Any] = {
         "countdown": request.countdown_s,
         "eta": request.eta,
         "expires": request.expires,
         "priority": request.priority,
+        "producer": producer,
     }
-    given = {name: value for name, value in options.items() if value is not None}
-    try:
-        app.send_task(
-            request.task,
-            kwargs=dict(request.kwargs),
-            task_id=task_id,
-            queue=queue,
-            headers=dict(request.headers),
-            **given,
-        )
-    except OperationalError as error:
-        raise ConnectionError(str(error)) from error
+    app.send_task(
+        request.task,
+        kwargs=dict(request.kwargs),
+        task_id=task_id,
+        queue=queue,
+        headers=dict(request.headers),
+        **{name: value for name, value in options.items() if value is not None},
+    )

@@ -13,6 +13,7 @@
     │   ├── LaneFull            retry later
     │   ├── BrokerFull          retry later
     │   └── BrokerUnavailable   retry later (also ConnectionError)
+    │       └── DeliveryUncertain   may be queued, or not
     ├── DocumentError           this document will never work: no retry
     │   ├── PathNotAllowed
     │   ├── DocumentNotFound
@@ -88,6 +89,10 @@ class BrokerFull(SubmissionError):
 
 class BrokerUnavailable(SubmissionError, ConnectionError):
     """Redis cannot be reached or does not answer in time; retry later."""
+
+
+class DeliveryUncertain(BrokerUnavailable):
+    """Redis did not say whether it has the task; with an idempotency key it is safe to repeat."""
 
 
 class DocumentError(LanewayError):

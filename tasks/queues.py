@@ -4,7 +4,7 @@ One YAML file with two keys: `queueDefaults` (a queue's fields) and `queues` (a 
 fields, merged over the defaults). The packaged `queues.yaml` is the default.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -122,7 +122,14 @@ class Catalogue(Mapping[str, Queue]):
     @property
     def brokers(self) -> list[str | None]:
         """The brokers of its lanes, each once, in the order of the lanes."""
-        return list(dict.fromkeys(queue.broker for queue in self._queues.values()))
+        return list(self.by_broker())
+
+    def by_broker(self, names: Iterable[str] | None = None) -> dict[str | None, list[str]]:
+        """Lanes, or all there are, by the broker that holds them."""
+        found: dict[str | None, list[str]] = {}
+        for name in self if names is None else names:
+            found.setdefault(self[name].broker, []).append(name)
+        return found
 
     def __getitem__(self, name: str) -> Queue:
         try:

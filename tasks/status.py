@@ -1,14 +1,18 @@
 """What became of a task, and calling it off."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 from celery.result import AsyncResult
 
 from laneway.tasks.app import LanewayApp
-from laneway.tasks.broker.client import broker_client, reaching
+from laneway.tasks.broker.client import broker_client, broker_url, reaching
 from laneway.tasks.broker.revocations import remember
 from laneway.tasks.broker.submissions import read_record
+from laneway.tasks.brokers import connection_of
+from laneway.tasks.errors import BrokerUnavailable
 
 FINAL_STATES = frozenset({"SUCCESS", "FAILURE", "REVOKED", "REJECTED"})
 
@@ -70,12 +74,35 @@ def status_of(task_id: str, meta: dict[str, Any], noted: dict[str, str]) -> Task
     return replace(status, progress=result)
 
 
-def revoke(app: LanewayApp, task_id: str, *, terminate: bool = False) -> None:
+def revoke(
+    app: LanewayApp,
+    task_id: str,
+    *,
+    terminate: bool = False,
+    around: Callable[[str | None], AbstractContextManager[None]] = lambda _: nullcontext(),
+) -> None:
     """Call a task off: workers drop it when it comes up, and with `terminate` end it if it runs.
 
+    Every broker of the catalogue is told, since a worker asks its own alone, and a task may come up
+    on another lane than it was sent to.
+
+    Args:
+        app: who calls it off.
+        task_id: of the task.
+        terminate: whether it is ended if it runs.
+        around: entered, with a broker's name, around what is said to that one.
+
     Raises:
-        BrokerUnavailable: Redis cannot be reached.
+        BrokerUnavailable: a broker cannot be reached; the workers of the others were told.
     """
-    with reaching(app.settings.broker):
-        remember(broker_client(app.settings), task_id)
-        AsyncResult(task_id, app=app).revoke(terminate=terminate)
+    away: list[BrokerUnavailable] = []
+    for broker in app.catalogue.brokers:
+        try:
+            with around(broker), reaching(broker_url(app.settings, broker)):
+                remember(broker_client(app.settings, broker), task_id)
+                with connection_of(app, broker) as connection:
+                    AsyncResult(task_id, app=app).revoke(connection, terminate=terminate)
+        except BrokerUnavailable as error:
+            away.append(error)
+    if away:
+        raise away[0]

@@ -19,8 +19,7 @@ from laneway.services.gateway.readiness import Readiness
 from laneway.services.gateway.routes import dead_letters, documents, queues, service, submit, tasks
 from laneway.services.gateway.uploads import Uploads
 from laneway.tasks.app import LanewayApp
-from laneway.tasks.broker.backlog import read_backlogs
-from laneway.tasks.broker.client import broker_client
+from laneway.tasks.broker.backlog import see_backlogs
 from laneway.tasks.dispatch import known_tasks
 
 DESCRIPTION = (
@@ -79,10 +78,12 @@ def _gateway(app: LanewayApp, metrics: Metrics, tracer: Tracer | None) -> Gatewa
 
 
 def _backlogs(app: LanewayApp) -> Mapping[str, LaneBacklog]:
-    found = read_backlogs(broker_client(app.settings), app.catalogue)
+    seen = see_backlogs(app.settings, app.catalogue)
+    if seen.away and not seen.backlogs:
+        raise seen.away[0]
     return {
         lane: LaneBacklog(one.ready, one.in_flight, one.dead, one.delayed)
-        for lane, one in found.items()
+        for lane, one in seen.backlogs.items()
     }
 
 

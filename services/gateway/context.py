@@ -1,11 +1,10 @@
 """What every endpoint of one gateway shares."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
 
-import redis
 from fastapi import Depends, Request
 
 from laneway.observability.metrics import Metrics
@@ -16,7 +15,6 @@ from laneway.services.gateway.readiness import Readiness
 from laneway.services.gateway.tokens import TokenFile
 from laneway.services.gateway.uploads import Uploads
 from laneway.tasks.app import LanewayApp
-from laneway.tasks.broker.client import broker_client
 from laneway.tasks.settings import Settings
 
 
@@ -31,9 +29,20 @@ class Gateway:
     streams: EventStreams
     uploads: Uploads
     readiness: Readiness
-    # Apart, because states may lie in a Redis of their own.
-    outage: Outage = field(default_factory=Outage)
+    # Apart, because states may lie in a Redis of their own, and so may a lane.
     states_outage: Outage = field(default_factory=Outage)
+    _outages: dict[str | None, Outage] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._outages = {broker: Outage() for broker in (None, *self.app.catalogue.brokers)}
+
+    def watch(self, broker: str | None) -> AbstractContextManager[None]:
+        """Around every use of a broker, so that one request at a time waits for it while it is away."""
+        return self._outages[broker].watch()
+
+    def outage_of(self, queue: str) -> Outage:
+        """Of the broker that holds a queue."""
+        return self._outages[self.app.catalogue[queue].broker]
 
     @property
     def settings(self) -> Settings:
@@ -45,19 +54,17 @@ class Gateway:
         """Largest JSON body of one task."""
         return self.settings.gateway_payload_limit_bytes
 
-    @property
-    def broker(self) -> "redis.Redis":
-        """The client of the broker."""
-        return broker_client(self.settings)
-
     @contextmanager
-    def continuing(self, task: str, headers: Mapping[str, str]) -> Iterator[None]:
-        """Around a submit: its publish belongs to the trace that the caller's headers name."""
+    def continuing(self, task: str | None, headers: Mapping[str, str]) -> Iterator[None]:
+        """Around a submit: its publish belongs to the trace that the caller's headers name.
+
+        Without a task it is one of many.
+        """
         if self.tracer is None:
             yield
             return
-        attributes = {"celery.task.name": task}
-        span = self.tracer.start(f"submit {task}", "internal", attributes, parent=headers)
+        attributes = {"celery.task.name": task} if task else {}
+        span = self.tracer.start(f"submit {task or 'bulk'}", "internal", attributes, parent=headers)
         try:
             with span.current():
                 yield

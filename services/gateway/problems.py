@@ -58,6 +58,10 @@ _BROKER_AWAY = (
     "The broker does not answer at the moment, so nothing was accepted. Send the request again "
     "after Retry-After; with an Idempotency-Key it cannot run twice."
 )
+_UNCERTAIN = (
+    "The broker did not answer in time, so it is not known whether the task is queued. Send the "
+    "request again after Retry-After; with an Idempotency-Key it cannot run twice."
+)
 _STORE_AWAY = "The document store does not answer at the moment. Send the request again."
 _STORE_REFUSES = (
     "The document store refused; sending the request again will not help. The gateway's log has "
@@ -77,6 +81,7 @@ _ANSWERS: dict[type[Exception], _Answer] = {
     errors.LaneFull: _Answer(429, "lane_full", retry_after_s=5),
     errors.BrokerFull: _Answer(503, "broker_full", retry_after_s=10),
     errors.BrokerUnavailable: _Answer(503, "broker_unavailable", 2, _BROKER_AWAY),
+    errors.DeliveryUncertain: _Answer(503, "broker_unavailable", 2, _UNCERTAIN),
     errors.DocumentTooLarge: _Answer(413, "document_too_large"),
     errors.DocumentNotFound: _Answer(404, "document_not_found"),
     errors.DocumentError: _Answer(422, "document_refused"),

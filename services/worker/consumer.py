@@ -31,7 +31,7 @@ from laneway.services.worker.reception import (
     read_envelope,
 )
 from laneway.tasks.app import CELERYS_OWN, runs_on
-from laneway.tasks.broker.client import reaching
+from laneway.tasks.broker.client import reaching_lane
 from laneway.tasks.broker.dead_letters import prune
 from laneway.tasks.broker.inspection import inspect_broker
 from laneway.tasks.broker.ledger import Claim
@@ -84,8 +84,10 @@ class LaneConsumer(Consumer):
 
     def _tell_if_away(self) -> None:
         try:
-            with reaching(self.app.settings.broker, "The worker waits for it."):
-                self.lane.client.ping()
+            with reaching_lane(
+                self.app.settings, self.lane.queue, "The worker waits for it."
+            ) as client:
+                client.ping()
         except BrokerUnavailable as away:
             logger.warning("waiting for Redis", cure=str(away))
 

@@ -36,7 +36,7 @@ from laneway.services.worker.request import ObservedRequest
 from laneway.services.worker.revoking import observe_revocations
 from laneway.tasks.app import CELERYS_OWN, LanewayApp, create_app, prepare_worker
 from laneway.tasks.broker.backlog import read_backlogs, read_oldest_ages_s
-from laneway.tasks.broker.client import broker_client
+from laneway.tasks.broker.client import lane_client
 from laneway.tasks.errors import SettingsError
 from laneway.tasks.queues import load_catalogue
 from laneway.tasks.settings import Settings
@@ -121,7 +121,7 @@ def _metrics(app: LanewayApp, name: str) -> Metrics:
 
 
 def _lane(app: LanewayApp, name: str, metrics: Metrics, tracing: Tracing) -> Lane:
-    client = broker_client(app.settings)
+    client = lane_client(app.settings, app.catalogue[name])
 
     def backlog() -> Mapping[str, LaneBacklog]:
         found = read_backlogs(client, [name])[name]

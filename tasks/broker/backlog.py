@@ -68,18 +68,14 @@ def see_backlogs(
 
     The lanes of a broker that does not answer are left out, and the others told all the same.
     """
-    wanted = list(catalogue if lanes is None else lanes)
     found, away = dict[str, Backlog](), list[BrokerUnavailable]()
-    for broker in catalogue.brokers:
-        held = [lane for lane in wanted if catalogue[lane].broker == broker]
-        if not held:
-            continue
+    for broker, names in catalogue.by_broker(lanes).items():
         try:
             with reaching(broker_url(settings, broker)):
-                found |= read_backlogs(broker_client(settings, broker), held)
+                found |= read_backlogs(broker_client(settings, broker), names)
         except BrokerUnavailable as error:
             away.append(error)
-    return Seen({lane: found[lane] for lane in wanted if lane in found}, away)
+    return Seen(found, away)
 
 
 def read_oldest_ages_s(client: "redis.Redis", lanes: Iterable[str]) -> dict[str, float]:

@@ -28,6 +28,9 @@ from laneway.tasks.errors import BrokerFull, LaneFull, SubmissionError
 KEPT_S = 1.0
 """How long what Redis said of its memory, or of a lane's room, is believed."""
 
+BATCH_BYTES = 4 * 2**20
+"""A batch with so much is sent before it is complete: Redis serves nobody else meanwhile."""
+
 UNASKED_SHARE = 100
 """The part of a lane's room, one in so many, that a publisher takes without looking again."""
 
@@ -138,51 +141,57 @@ class LaneBatch(PublishBatch):
         super().__init__(channel, max_size)
         self._door = door
         self._waiting: dict[str, list[tuple[str, Entry]]] = {}
-        self._count = 0
+        self._waits = self._bytes = self._total = 0
+        self._refusals: dict[str, SubmissionError] = {}
 
     def put(self, lane: str, task_id: str, entry: Entry) -> None:
         """Let a message wait for the rest of the batch."""
         self._waiting.setdefault(lane, []).append((task_id, entry))
-        self._count += 1
+        self._waits += 1
+        self._total += 1
+        self._bytes += len(entry.message)
 
     def publish(self, message: Any, **options: Any) -> Any:
         """Take a message; the one that makes the batch full sends it."""
         answer = super().publish(message, **options)
-        if self._count >= self.max_size:
-            self.flush()
+        if self._waits >= self.max_size or self._bytes >= BATCH_BYTES:
+            self._send()
         return answer
 
     def flush(self) -> None:
         """Send what waits, a round trip a lane.
 
         Raises:
-            BatchRefused: some had no room.
+            BatchRefused: some messages since the last `flush` had no room.
             BatchPublishError: Redis did not answer; it is not known what was published.
         """
         super().flush()
-        waiting, self._waiting, self._count = self._waiting, {}, 0
-        refusals: dict[str, SubmissionError] = {}
-        try:
-            for lane, messages in waiting.items():
-                refusals |= self._flush(lane, messages)
-        except (RedisError, OSError) as error:
-            self._failed = error
-            raise BatchPublishError("Redis did not answer; delivery is uncertain") from error
+        self._send()
+        refusals, total = self._refusals, self._total
+        self._refusals, self._total = {}, 0
         if refusals:
-            count = sum(map(len, waiting.values()))
             refused = BatchRefused(
-                f"{len(refusals)} of the {count} messages of this batch were refused, the others are "
+                f"{len(refusals)} of the {total} messages of this batch were refused, the others are "
                 f"queued: {next(iter(refusals.values()))}"
             )
             refused.refusals = refusals
             raise refused
 
+    def _send(self) -> None:
+        waiting, self._waiting, self._waits, self._bytes = self._waiting, {}, 0, 0
+        try:
+            for lane, messages in waiting.items():
+                self._refusals |= self._send_to(lane, messages)
+        except (RedisError, OSError) as error:
+            self._failed = error
+            raise BatchPublishError("Redis did not answer; delivery is uncertain") from error
+
     def discard(self) -> None:
         """Forget what waits."""
-        self._waiting, self._count = {}, 0
+        self._waiting, self._waits, self._bytes = {}, 0, 0
         super().discard()
 
-    def _flush(self, lane: str, messages: list[tuple[str, Entry]]) -> dict[str, SubmissionError]:
+    def _send_to(self, lane: str, messages: list[tuple[str, Entry]]) -> dict[str, SubmissionError]:
         entries = [entry for _, entry in messages]
         try:
             with self.channel.conn_or_acquire() as client:

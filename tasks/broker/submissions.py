@@ -6,8 +6,10 @@ same task id: the task may be published twice under one id, but an answered id w
 """
 
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from hashlib import sha1
+from typing import NamedTuple, cast
 
 import redis
 from redis.exceptions import ResponseError
@@ -32,6 +34,7 @@ if not digest or (digest == ARGV[1] and abandoned) then
 end
 return {digest, id, state}
 """
+_CLAIM_DIGEST = sha1(_CLAIM.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,26 @@ class Claim:
     mine: bool
 
 
+class Wanted(NamedTuple):
+    """An idempotency key to be claimed.
+
+    The key is unique to its owner, the digest is what makes two requests the same, and the task id
+    is the one to use if the claim succeeds.
+    """
+
+    key: str
+    digest: str
+    task_id: str
+
+
+class Accepted(NamedTuple):
+    """An accepted task: what is noted of it, and the key that led to it."""
+
+    task_id: str
+    fields: dict[str, str]
+    key: str | None = None
+
+
 def claim_key(
     client: "redis.Redis", key: str, request_digest: str, task_id: str, claim_s: int
 ) -> Claim:
@@ -70,22 +93,50 @@ def claim_key(
     Raises:
         IdempotencyConflict: the key was used for another request.
     """
-    arguments = (keys.idempotency(key), request_digest, task_id, KEPT_S, claim_s)
     while True:
-        digest, known_id, state = client.eval(_CLAIM, 1, *arguments)
-        if digest != request_digest:
-            raise IdempotencyConflict(
-                "This idempotency key was used within the last day for another request. Send the "
-                "same request again, or choose another key."
-            )
-        if state != "claimed":
-            return Claim(task_id=str(known_id), mine=state == "yours")
+        [claim] = claim_keys(client, [Wanted(key, request_digest, task_id)], claim_s)
+        if isinstance(claim, IdempotencyConflict):
+            raise claim
+        if claim is not None:
+            return claim
         time.sleep(_POLL_S)
+
+
+def claim_keys(
+    client: "redis.Redis", wanted: Sequence[Wanted], claim_s: int
+) -> list[Claim | IdempotencyConflict | None]:
+    """Claim keys in one round trip; None for one that somebody else is about to confirm."""
+    with client.pipeline(transaction=False) as pipe:
+        for number, one in enumerate(wanted):
+            # The first brings the script along, by whose digest the others call it.
+            call, script = (pipe.evalsha, _CLAIM_DIGEST) if number else (pipe.eval, _CLAIM)
+            name = keys.idempotency(one.key)
+            call(script, 1, name, one.digest, one.task_id, str(KEPT_S), str(claim_s))
+        answers = pipe.execute()
+    return [_claim(one, answer) for one, answer in zip(wanted, answers, strict=True)]
+
+
+def _claim(wanted: Wanted, answer: list[str]) -> Claim | IdempotencyConflict | None:
+    digest, known_id, state = answer
+    if digest != wanted.digest:
+        return IdempotencyConflict(
+            "This idempotency key was used within the last day for another request. Send the "
+            "same request again, or choose another key."
+        )
+    return None if state == "claimed" else Claim(task_id=str(known_id), mine=state == "yours")
 
 
 def release_key(client: "redis.Redis", key: str) -> None:
     """Let the next caller take a claim over: its publish failed, or nobody knows whether it did."""
-    client.hset(keys.idempotency(key), "state", "released")
+    release_keys(client, [key])
+
+
+def release_keys(client: "redis.Redis", released: Iterable[str]) -> None:
+    """The same for many, in one round trip."""
+    with client.pipeline(transaction=False) as pipe:
+        for key in released:
+            pipe.hset(keys.idempotency(key), "state", "released")
+        pipe.execute()
 
 
 def record(
@@ -93,13 +144,24 @@ def record(
 ) -> None:
     """Note an accepted task, and confirm the key that led to it."""
     with client.pipeline() as pipe:
-        pipe.hset(
-            keys.submission(task_id), items=[part for pair in fields.items() for part in pair]
-        )
-        pipe.expire(keys.submission(task_id), KEPT_S)
-        if key is not None:
-            pipe.hset(keys.idempotency(key), "state", "accepted")
+        _note(pipe, Accepted(task_id, fields, key))
         pipe.execute()
+
+
+def record_all(client: "redis.Redis", accepted: Iterable[Accepted]) -> None:
+    """The same for many, in one round trip."""
+    with client.pipeline(transaction=False) as pipe:
+        for one in accepted:
+            _note(pipe, one)
+        pipe.execute()
+
+
+def _note(pipe: "redis.client.Pipeline", accepted: Accepted) -> None:
+    name = keys.submission(accepted.task_id)
+    pipe.hset(name, items=[part for pair in accepted.fields.items() for part in pair])
+    pipe.expire(name, KEPT_S)
+    if accepted.key is not None:
+        pipe.hset(keys.idempotency(accepted.key), "state", "accepted")
 
 
 def read_record(client: "redis.Redis", task_id: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from gateway_harness import MAIL, calling, make_api
 from laneway.observability.spans import Tracer
+from laneway.tasks.broker import keys
 
 pytestmark = pytest.mark.broker
 
@@ -176,7 +177,9 @@ def test_an_option_out_of_its_range_is_refused(client, redis, fields) -> None:
 
 def test_a_delay_is_kept(client, redis) -> None:
     assert post(client, {**SEND, "countdown": 30, "priority": 9}).status_code == 202
-    (message,) = redis.lrange("notifications\x06\x169", 0, -1)
+    (record,) = redis.zrange(keys.delayed("notifications"), 0, -1)
+    head, _, message = record.partition("\n")
+    assert head.split()[2] == "4"  # the lowest of the priority lists
     assert json.loads(message)["headers"]["eta"]
 
 

@@ -82,7 +82,7 @@ def dead_letters(
 ) -> DeadLetters:
     """A queue's youngest dead letters with their reasons, without what their tasks were given."""
     lane = _lane(gateway, caller, queue)
-    with gateway.outage.watch():
+    with gateway.outage_of(queue).watch():
         found = list(islice(lane.look(wanted), limit + 1))
     return DeadLetters(
         queue=queue,
@@ -99,7 +99,7 @@ def one_dead_letter(
 ) -> DeadLetterWhole:
     """One dead letter with its message, as its producer sent it."""
     lane = _lane(gateway, caller, queue)
-    with gateway.outage.watch():
+    with gateway.outage_of(queue).watch():
         found = lane.show(letter, gateway.settings.message_limit_bytes)
     if found is None:
         raise Problem(
@@ -122,7 +122,7 @@ def export_dead_letters(
     """A queue's dead letters with their messages, as lines of JSON; the log notes it."""
     lane = _lane(gateway, caller, queue)
     letters = lane.export(wanted, _who(caller, why), gateway.settings.message_limit_bytes)
-    with gateway.outage.watch():
+    with gateway.outage_of(queue).watch():
         first = list(islice(letters, 1))  # what can be refused is refused before the answer begins
     return StreamingResponse(
         _lines(chain(first, letters)),
@@ -151,7 +151,7 @@ def discard_dead_letters(queue: str, caller: MayOperate, gateway: Here, sent: Js
     order = parse_model(Discard, parse_json(sent))
     if order.dry_run:
         return _previewed(gateway, lane, queue, order)
-    with gateway.outage.watch():
+    with gateway.outage_of(queue).watch():
         done = lane.discard(order.chosen(), _who(caller, order.why))
     return _moved(queue, "discard", caller, done)
 
@@ -159,7 +159,7 @@ def discard_dead_letters(queue: str, caller: MayOperate, gateway: Here, sent: Js
 def dead_letter_log(queue: str, caller: MayOperate, gateway: Here, limit: Limit = 100) -> ActionLog:
     """Who did what to a queue's dead letters, and why; the latest first."""
     lane = _lane(gateway, caller, queue)
-    with gateway.outage.watch():
+    with gateway.outage_of(queue).watch():
         actions = lane.log(limit)
     return ActionLog(queue=queue, actions=[LoggedAction.of(action) for action in actions])
 
@@ -175,7 +175,7 @@ def _who(caller: Caller, why: str) -> Who:
 
 
 def _previewed(gateway: Gateway, lane: platform.DeadLetters, queue: str, order: Choice) -> Moved:
-    with gateway.outage.watch():
+    with gateway.outage_of(queue).watch():
         found = lane.preview(order.chosen())
     matched = [
         Counted(kind=kind, task=task, count=count) for (kind, task), count in found.most_common()

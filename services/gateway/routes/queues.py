@@ -8,8 +8,8 @@ from laneway.services.gateway.access import MayRead
 from laneway.services.gateway.context import Gateway, Here
 from laneway.services.gateway.models import Lane, Lanes
 from laneway.services.gateway.routes.responses import READ, refusals
-from laneway.tasks.broker.backlog import read_backlogs
-from laneway.tasks.broker.client import reaching
+from laneway.tasks.broker.backlog import Backlog, read_backlogs
+from laneway.tasks.broker.client import reaching_lane
 from laneway.tasks.dispatch import known_tasks
 
 
@@ -36,8 +36,6 @@ def one_queue(queue: str, caller: MayRead, gateway: Here) -> Lane:
 
 def _lanes(gateway: Gateway, names: Iterable[str]) -> list[Lane]:
     tasks = sorted(known_tasks(gateway.app))
-    with gateway.outage.watch(), reaching(gateway.settings.broker):
-        backlogs = read_backlogs(gateway.broker, names)
     return [
         Lane(
             queue=name,
@@ -50,6 +48,19 @@ def _lanes(gateway: Gateway, names: Iterable[str]) -> list[Lane]:
             max_length=entry.max_length,
             tasks=[task for task in tasks if entry.admits(task)],
         )
-        for name, backlog in backlogs.items()
+        for name, backlog in _backlogs(gateway, names).items()
         for entry in [gateway.app.catalogue[name]]
     ]
+
+
+def _backlogs(gateway: Gateway, names: Iterable[str]) -> dict[str, Backlog]:
+    wanted, catalogue = list(names), gateway.app.catalogue
+    found: dict[str, Backlog] = {}
+    for lanes in catalogue.by_broker(wanted).values():
+        entry = catalogue[lanes[0]]
+        with (
+            gateway.outage_of(lanes[0]).watch(),
+            reaching_lane(gateway.settings, entry) as client,
+        ):
+            found |= read_backlogs(client, lanes)
+    return {name: found[name] for name in wanted}

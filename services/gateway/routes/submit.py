@@ -1,6 +1,7 @@
 """Submitting tasks, one or many."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -19,7 +20,8 @@ from laneway.services.gateway.openapi import BULK, SUBMIT, json_body
 from laneway.services.gateway.problems import Problem, problem_of
 from laneway.services.gateway.routes.responses import WRITE, refusals
 from laneway.tasks.app import route
-from laneway.tasks.dispatch import TaskRequest, check_known, submit_request
+from laneway.tasks.bulk import Outcome, submit_many
+from laneway.tasks.dispatch import Submission, TaskRequest, check_known, submit_request
 from laneway.tasks.errors import BrokerUnavailable, LanewayError
 
 MULTI_STATUS = 207
@@ -70,8 +72,7 @@ def submit_bulk(
     _check_count(gateway, len(items))
     _ = gateway.app.catalogue[queue]
     caller.require_queue(queue)
-    sender = _BulkSender(gateway, caller, queue, sent)
-    answers = [sender.send(place, item) for place, item in enumerate(items)]
+    answers = _submit_bulk(gateway, caller, queue, sent, items)
     accepted = sum(answer.accepted is not None for answer in answers)
     if accepted < len(answers):
         response.status_code = MULTI_STATUS
@@ -84,6 +85,13 @@ def accept(gateway: Gateway, caller: Caller, wanted: TaskRequest) -> Accepted:
     Raises:
         SubmissionError, Problem: nothing was queued.
     """
+    queue = _permitted(gateway, caller, wanted)
+    with gateway.continuing(wanted.task, wanted.headers), gateway.outage_of(queue).watch():
+        return Accepted.of(submit_request(gateway.app, wanted))
+
+
+def _permitted(gateway: Gateway, caller: Caller, wanted: TaskRequest) -> str:
+    """The queue a task goes to, if the caller reaches it."""
     app = gateway.app
     check_known(app, wanted.task)
     queue = wanted.queue or route(app.catalogue, wanted.task, wanted.kwargs)
@@ -91,43 +99,62 @@ def accept(gateway: Gateway, caller: Caller, wanted: TaskRequest) -> Accepted:
     caller.require_queue(queue)
     if "user_id" in wanted.kwargs:
         caller.require_user(str(wanted.kwargs["user_id"]))
-    with gateway.continuing(wanted.task, wanted.headers), gateway.outage.watch():
-        return Accepted.of(submit_request(app, wanted))
+    return queue
 
 
-class _BulkSender:
-    """Sends the tasks of a bulk; once Redis is away, refuses the rest without asking it again."""
-
-    def __init__(self, gateway: Gateway, caller: Caller, queue: str, sent: Sent) -> None:
-        self._gateway = gateway
-        self._caller = caller
-        self._queue = queue
-        self._sent = sent
-        self._away: BrokerUnavailable | None = None
-
-    def send(self, place: int, content: Any) -> BulkAnswer:
+def _submit_bulk(
+    gateway: Gateway, caller: Caller, queue: str, sent: Sent, items: list[Any]
+) -> list[BulkAnswer]:
+    answers: dict[int, BulkAnswer] = {}
+    wanted: dict[int, TaskRequest] = {}
+    for place, item in enumerate(items):
         try:
-            return BulkAnswer(status=202, accepted=self._accept(place, content))
+            wanted[place] = _wanted(gateway, caller, queue, sent, (place, item))
         except (LanewayError, Problem) as error:
-            if isinstance(error, BrokerUnavailable):
-                self._away = error
-            problem = problem_of(error)
-            if problem is None:
-                raise
-            return BulkAnswer(status=problem.status, **problem.body())
+            answers[place] = _answer(error)
+    outcomes = _publish_bulk(gateway, queue, sent, list(wanted.values())) if wanted else []
+    for place, outcome in zip(wanted, outcomes, strict=True):
+        answers[place] = _answer(outcome)
+    return [answers[place] for place in range(len(items))]
 
-    def _accept(self, place: int, content: Any) -> Accepted:
-        if self._away is not None:
-            raise self._away
-        limit_bytes = self._gateway.payload_limit_bytes
-        if len(json.dumps(content, ensure_ascii=False).encode()) > limit_bytes:
-            message = f"The task is larger than {limit_bytes} bytes. Make its payload smaller."
-            raise Problem(413, "payload_too_large", message, {"limit_bytes": limit_bytes})
-        key = self._sent.idempotency_key and f"{self._sent.idempotency_key}#{place}"
-        wanted = parse_model(NewTask, content).request(
-            self._queue, self._caller.owner, key, self._sent.trace
-        )
-        return accept(self._gateway, self._caller, wanted)
+
+def _wanted(
+    gateway: Gateway, caller: Caller, queue: str, sent: Sent, item: tuple[int, Any]
+) -> TaskRequest:
+    place, content = item
+    limit_bytes = gateway.payload_limit_bytes
+    if len(json.dumps(content, ensure_ascii=False).encode()) > limit_bytes:
+        message = f"The task is larger than {limit_bytes} bytes. Make its payload smaller."
+        raise Problem(413, "payload_too_large", message, {"limit_bytes": limit_bytes})
+    key = sent.idempotency_key and f"{sent.idempotency_key}#{place}"
+    wanted = parse_model(NewTask, content).request(queue, caller.owner, key, sent.trace)
+    _permitted(gateway, caller, wanted)
+    return wanted
+
+
+def _publish_bulk(
+    gateway: Gateway, queue: str, sent: Sent, wanted: list[TaskRequest]
+) -> Sequence[Outcome]:
+    """What became of each; once a broker is away, the requests that follow hear it at once."""
+    outcomes: list[Outcome] = []
+    try:
+        with gateway.continuing(None, sent.trace), gateway.outage_of(queue).watch():
+            outcomes += submit_many(wanted, app=gateway.app)
+            for outcome in outcomes:
+                if isinstance(outcome, BrokerUnavailable):
+                    raise outcome
+    except BrokerUnavailable as away:
+        return outcomes or [away] * len(wanted)
+    return outcomes
+
+
+def _answer(outcome: Outcome | LanewayError | Problem) -> BulkAnswer:
+    if isinstance(outcome, Submission):
+        return BulkAnswer(status=202, accepted=Accepted.of(outcome))
+    problem = problem_of(outcome)
+    if problem is None:
+        raise outcome
+    return BulkAnswer(status=problem.status, **problem.body())
 
 
 def _submit(gateway: Gateway, caller: Caller, queue: str | None, sent: Sent) -> Accepted:

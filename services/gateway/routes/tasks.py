@@ -77,8 +77,7 @@ def revoke_task(
     """Call a task off: workers drop it when it comes up. One that has ended keeps its state."""
     view = _view(gateway, caller, task_id)
     if not view.final:
-        with gateway.outage.watch():
-            revoke(gateway.app, task_id, terminate=terminate)
+        revoke(gateway.app, task_id, terminate=terminate, around=gateway.watch)
     return Revoked(task_id=task_id, state=view.state, terminate=terminate)
 
 
