@@ -1,5 +1,6 @@
 """`laneway doctor`: everything that can be checked from outside, each with its cure."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -8,7 +9,13 @@ from uuid import uuid4
 from redis.exceptions import RedisError
 
 from laneway.tasks.app import create_app, fit_limits, load_tasks
-from laneway.tasks.broker.client import broker_client, result_client, without_password
+from laneway.tasks.broker.client import (
+    broker_client,
+    broker_url,
+    check_brokers,
+    result_client,
+    without_password,
+)
 from laneway.tasks.broker.inspection import inspect_broker
 from laneway.tasks.builtin import BUILTIN_TASKS
 from laneway.tasks.documents.storage import s3_filesystem, storage_errors, storage_root
@@ -25,7 +32,7 @@ _PROBE = b"laneway doctor"
 
 def examine(settings: Settings) -> list[Finding]:
     """Check settings, broker, results, catalogue, limits, storage and extras, as seen from here."""
-    return [*_variables(), *_broker(settings), _results(settings), *_catalogue(settings)]
+    return [*_variables(), *_brokers(settings), _results(settings), *_catalogue(settings)]
 
 
 def _variables() -> list[Finding]:
@@ -38,12 +45,20 @@ def _variables() -> list[Finding]:
     ]
 
 
-def _broker(settings: Settings) -> list[Finding]:
+def _brokers(settings: Settings) -> list[Finding]:
+    found = _broker(settings, None, "LANEWAY_BROKER_URL")
+    for name, _ in settings.brokers:
+        named = _broker(settings, name, f"{name} in LANEWAY_BROKERS")
+        found += [replace(finding, check=f"{finding.check} of {name}") for finding in named]
+    return found
+
+
+def _broker(settings: Settings, name: str | None, setting: str) -> list[Finding]:
     try:
-        return inspect_broker(broker_client(settings))
+        return inspect_broker(broker_client(settings, name))
     except (RedisError, OSError) as error:
-        place = without_password(settings.broker)
-        return [_unreachable("broker", place, "LANEWAY_BROKER_URL", error)]
+        place = without_password(broker_url(settings, name))
+        return [_unreachable("broker", place, setting, error)]
 
 
 def _results(settings: Settings) -> Finding:
@@ -67,6 +82,7 @@ def _unreachable(check: str, place: str, setting: str, error: Exception) -> Find
 def _catalogue(settings: Settings) -> list[Finding]:
     try:
         catalogue = load_catalogue(settings.queues_file)
+        check_brokers(settings, catalogue)
     except LanewayError as error:
         return [_broken("catalogue", error)]
     found = f"{len(catalogue)} queues in {catalogue.source}: {', '.join(catalogue)}"

@@ -19,7 +19,7 @@ def queues(
         bool, typer.Option("--fields", help="List the fields of a queue instead.")
     ] = False,
 ) -> None:
-    """The lanes: what waits, what runs, what is dead."""
+    """The lanes: what waits, what runs, what is dead; exit code 1 if a broker does not answer."""
     from laneway.tasks.queues import Queue, cached_catalogue
     from laneway.tasks.settings import current_settings
 
@@ -34,25 +34,31 @@ def queues(
         ]
         _print_rows("Fields of a queue", described, as_json=as_json)
         return
-    from laneway.tasks.broker.backlog import read_backlogs
-    from laneway.tasks.broker.client import broker_client, reaching
+    from laneway.tasks.broker.backlog import see_backlogs
+    from laneway.tasks.broker.client import check_brokers
 
     settings = current_settings()
     catalogue = cached_catalogue(settings.queues_file)
-    with reaching(settings.broker):
-        backlogs = read_backlogs(broker_client(settings), catalogue)
+    check_brokers(settings, catalogue)
+    seen = see_backlogs(settings, catalogue)
     rows = [
         {
             "queue": name,
-            **asdict(backlogs[name]),
+            **asdict(seen.backlogs[name]),
             "concurrency": queue.concurrency,
             "pool": queue.pool,
             "limit_s": queue.time_limit,
             "tasks": ", ".join(queue.tasks) if queue.tasks is not None else "all within its limit",
         }
         for name, queue in catalogue.items()
+        if name in seen.backlogs
     ]
-    _print_rows("Queues", rows, as_json=as_json)
+    if rows:
+        _print_rows("Queues", rows, as_json=as_json)
+    for away in seen.away:
+        typer.secho(f"{type(away).__name__}: {away}", fg="red", err=True)
+    if seen.away:
+        raise typer.Exit(1)
 
 
 def search(
@@ -100,28 +106,36 @@ def doctor(as_json: AsJson = False) -> None:
 
 def settings(as_json: AsJson = False) -> None:
     """Every setting, its value and where it comes from; secrets are hidden."""
-    from laneway.tasks.broker.client import without_password
     from laneway.tasks.settings import Settings, current_settings, setting_sources
     from laneway.tasks.settings_files import ENV_PREFIX
 
     current, sources = current_settings(), setting_sources()
     rows = []
     for name, field in Settings.model_fields.items():
-        value = getattr(current, name)
-        if hasattr(value, "get_secret_value"):
-            value = HIDDEN
-        elif isinstance(value, str) and "://" in value:
-            value = without_password(value)
-        shown = ", ".join(value) if isinstance(value, tuple) else value
+        shown = _shown(getattr(current, name))
         rows.append(
             {
                 "setting": ENV_PREFIX + name.upper(),
-                "value": None if shown is None else str(shown),
+                "value": shown,
                 "from": sources[name],
                 "meaning": field.description,
             }
         )
     _print_rows("Settings", rows, as_json=as_json)
+
+
+def _shown(value: object) -> str | None:
+    """A setting's value as people may see it: secrets and passwords hidden."""
+    from laneway.tasks.broker.client import without_password
+
+    if value is None:
+        return None
+    if isinstance(value, tuple):
+        pairs = (v if isinstance(v, str) else f"{v[0]}={_shown(v[1])}" for v in value)
+        return ", ".join(pairs)
+    if hasattr(value, "get_secret_value"):
+        return HIDDEN
+    return without_password(value) if isinstance(value, str) and "://" in value else str(value)
 
 
 def _print_rows(title: str, rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:

@@ -17,7 +17,7 @@ app = typer.Typer(
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run": (run.up, run.demo, run.worker, run.gateway, run.token),
-    "Work": (work.submit, work.status, work.result, work.revoke),
+    "Work": (work.submit, work.status, work.result, work.revoke, work.recover),
     "Look": (look.queues, look.search, look.doctor, look.settings),
 }
 for _panel, _commands in _PANELS.items():

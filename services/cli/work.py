@@ -1,4 +1,4 @@
-"""Commands about tasks: submit, status, result, revoke."""
+"""Commands about tasks: submit, status, result, revoke, recover."""
 
 import json
 import time
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from laneway.services.cli.output import AsJson, print_fields, print_json
+from laneway.services.cli.output import AsJson, print_fields, print_json, print_table
 
 if TYPE_CHECKING:
     from laneway.tasks.app import LanewayApp
@@ -150,6 +150,36 @@ def revoke(
             f"{task_id} is called off, should it still come: no task of this id is known here"
         )
     raise typer.Exit(1 if before.final else 0)
+
+
+def recover(
+    queue: Annotated[
+        list[str] | None,
+        typer.Argument(help="Lanes; all if none.", autocompletion=complete_queue),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give back to lanes what is due, and what workers held that are gone.
+
+    Workers do it for each other; this is for lanes that have none.
+    """
+    from laneway.tasks.broker.client import check_brokers, reaching_lane
+    from laneway.tasks.broker.recovery import recover_lane
+    from laneway.tasks.queues import cached_catalogue
+    from laneway.tasks.settings import current_settings
+
+    settings = current_settings()
+    catalogue = cached_catalogue(settings.queues_file)
+    check_brokers(settings, catalogue)
+    rows = []
+    for name, entry in {name: catalogue[name] for name in queue or catalogue}.items():
+        with reaching_lane(settings, entry) as client:
+            rows.append({"queue": name, **asdict(recover_lane(client, name))})
+    if as_json:
+        print_json(rows)
+        return
+    table = [(row["queue"], row["recovered"], row["due"], row["ready"]) for row in rows]
+    print_table("Given back", ("queue", "of workers gone", "due", "ready now"), table)
 
 
 def _payload(text: str) -> dict[str, Any]:
