@@ -26,7 +26,9 @@ LANE, OTHER, OWN = "plain", "plain-too", "plain-own"
 
 
 class PlainWorker:
-    """`celery -A plain_app worker`, ended by its pid."""
+    """`celery -A plain_app worker`, ended by its pid. `transport` is kombu's own if empty."""
+
+    transport = plain_app.TRANSPORT
 
     def __init__(self, server: RedisServer, folder: Path, lanes: str, *options: str) -> None:
         self.log_file = folder / f"celery-{time.monotonic_ns()}.log"
@@ -34,7 +36,7 @@ class PlainWorker:
             **os.environ,  # noqa: TID251 - handed on
             "PYTHONPATH": str(TASKS_FOLDER),
             "PLAIN_BROKER_URL": server.url,
-            "PLAIN_TRANSPORT": plain_app.TRANSPORT,
+            "PLAIN_TRANSPORT": self.transport,
         }
         command = [sys.executable, "-m", "celery", "-A", "plain_app", "worker", "-l", "INFO"]
         command += ["--without-mingle", "--without-gossip"]
@@ -222,3 +224,26 @@ def test_what_a_killed_worker_held_runs_on_another(
         wait_for(lambda: backlog(OWN).waiting == 0, "an empty lane")
     assert lines(Path(hold.kwargs["mark"])) == [held.id] * 2
     assert sorted(map(int, lines(mark))) == list(range(8))
+
+
+class StockWorker(PlainWorker):
+    """`celery worker` on kombu's own transport, with nothing of ours at all."""
+
+    transport = ""
+
+
+def test_a_stock_worker_runs_what_came_back_to_the_lane(app, module_redis, tmp_path: Path) -> None:
+    """A worker of ours that died leaves a note in front of its message: see `records.lua`."""
+    mark = tmp_path / "ran"
+    result = sig(app, "note", 1, mark=str(mark), queue=OWN).apply_async()
+    with module_redis.client() as client:
+        message = client.rpop(OWN)
+        client.lpush(OWN, '{"laneway":[1,2,"gone",0,1],' + message.removeprefix("{"))
+    worker = StockWorker(module_redis, tmp_path, OWN, "-P", "solo")
+    try:
+        worker.wait_until_ready()
+        assert result.get(timeout=GET_S) == 1
+        assert worker.stop() == 0
+    finally:
+        worker.kill()
+    assert lines(mark) == ["1"]
