@@ -15,13 +15,13 @@ PAGE = Path(__file__).parents[1] / "docs" / "keys.md"
 HEAD = """# Keys
 
 Every key that Laneway, or Celery on its behalf, has in Redis. Made by `tools/keys_page.py` of
-`tasks/broker/keys.py`, the one place that spells them. `laneway acl` prints a Redis user for each
-of those who write, and lets it do no more.
+`tasks/broker/keys.py`, the one place that spells them. The roles that may write are those for which
+`laneway acl` makes Redis users.
 
 LANE is a lane's name; the braces around it are part of the key. What stands in capitals otherwise
 is a name or an id.
 
-| key | type | holds | written by |
+| key | type | holds | may be written by |
 |---|---|---|---|
 """
 

@@ -24,7 +24,7 @@ CONTROL_REPLIES = "reply.celery.pidbox"
 def ready_lists(lane: str) -> list[str]:
     """List: ready messages, the next one at the right end; then the sub-lists of lower priority.
 
-    Written by: producer, gateway, worker, scaler, ops.
+    Written by: producer, submitter, gateway, worker, scaler, ops.
     """
     lists = [f"{lane}{PRIORITY_SEPARATOR}{step}" for step in PRIORITY_STEPS if step]
     return [lane, *lists]
@@ -72,15 +72,15 @@ def epochs(lane: str) -> str:
 def delayed(lane: str) -> str:
     """Sorted set: record of a message that waits for its time, by that time in milliseconds.
 
-    Written by: gateway, worker, scaler, ops.
+    Written by: submitter, gateway, worker, scaler, ops.
     """
     return f"laneway:{{{lane}}}:delayed"
 
 
 def stock_unacked(lane: str) -> str:
-    """Hash: what workers on kombu's own transport hold of a lane; two keys more begin with it.
+    """Hash: what workers with LANEWAY_TRANSPORT=kombu hold of a lane; two keys more begin with it.
 
-    Written by: worker, with LANEWAY_TRANSPORT=kombu.
+    Written by: worker.
     """
     return f"laneway:{{{lane}}}:unacked"
 
@@ -158,9 +158,9 @@ def durability_fence() -> str:
 
 
 def result(task_id: str) -> str:
-    """String: Celery's state and result of a task; also the channel that tells of it.
+    """String: Celery's state and result of a task, and the channel that tells of it; others forget it.
 
-    Written by: worker.
+    Written by: producer, submitter, gateway, worker, ops.
     """
     return f"celery-task-meta-{task_id}"
 
@@ -168,7 +168,7 @@ def result(task_id: str) -> str:
 def group(group_id: str) -> str:
     """String: Celery's record of a group; with `.s` and other ends, what a chord counts.
 
-    Written by: producer, worker.
+    Written by: producer, submitter, worker.
     """
     return f"celery-taskset-meta-{group_id}"
 
@@ -200,7 +200,7 @@ def binding_deadlines() -> str:
 def control_queue(worker: str) -> str:
     """List: of a worker's remote control; nothing is put there, as orders come by broadcast.
 
-    Written by: nobody.
+    Written by: worker.
     """
     return f"{worker}.{CONTROL}"
 
@@ -208,7 +208,7 @@ def control_queue(worker: str) -> str:
 def control_reply(client: str) -> str:
     """List: answers of workers to one client of Celery's remote control.
 
-    Written by: worker.
+    Written by: worker, ops.
     """
     return f"{client}.{CONTROL_REPLIES}"
 
