@@ -6,6 +6,7 @@ from faults.fault import Fault
 FAULTS: tuple[type[Fault], ...] = (
     kills.ChildKill,
     kills.ParentKill,
+    kills.Churn,
     kills.StallThenKill,
     kills.StallPastLease,
     kills.NodeLossIdle,

@@ -40,26 +40,43 @@ class ChildKill(Fault):
 
 
 class ParentKill(Fault):
-    """A worker is killed with all its processes, at a random moment under a backlog."""
+    """A worker is killed with all its processes, at a random moment under a backlog.
+
+    One worker of four is spared throughout; the others are replaced.
+    """
 
     name = "worker SIGKILL under backlog"
     sizes = Sizes(short=4, medium=15, full=300)
     setup = Setup(workers=4)
+    spared = 1
 
     def inject(self, stage: Stage, times: int) -> None:
+        spared = stage.alive()[: self.spared]
         with stage.load(*mostly_short(0.2)):
             while stage.injected < times:
-                at_work = stage.wait_until_at_work(2)  # one of them stays
+                at_work = stage.wait_until_at_work(2)  # one of them stays for now
                 if not at_work:
                     return
                 stage.pause(0.0, 0.3)
-                self.strike(stage, stage.rng.choice(at_work))
+                self.strike(stage, stage.rng.choice([w for w in at_work if w not in spared]))
                 stage.inject()
                 stage.begin()
 
     def strike(self, stage: Stage, worker: WorkerProcess) -> None:
         """End it."""
         stage.kill(worker)
+
+
+class Churn(ParentKill):
+    """Workers are killed at a random moment under a backlog, and none is spared.
+
+    None lives for more than some seconds, as in a crash loop; whoever lives looks after what the
+    dead have held.
+    """
+
+    name = "worker SIGKILL, none lives long"
+    sizes = Sizes(short=0, medium=8, full=60)
+    spared = 0
 
 
 class StallThenKill(ParentKill):
