@@ -27,7 +27,7 @@ end
 return found
 """
 NOTE = re.compile(rb'\{"laneway":\[\d+,(\d{1,9}),"([\w.@-]+)",(\d{1,15}),([01])[^\]]*\],', re.ASCII)
-HEAD = re.compile(rb"\d+ (\d{1,9}) (\d{1,9}) (\S+) ([\w.@-]+) (\d{1,15})[^\n]*\n", re.ASCII)
+HEAD = re.compile(rb"\d+ (\d{1,9}) (\d{1,9}) (\S+) ([\w.@-]+) (\d{1,15})(?!\d)[^\n]*\n", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,11 @@ class Lane:
         )
 
 
-def read_lane(client: Any, lane: str) -> Lane:
+def read_lane(client: Any, lane: str, *, priorities: bool = True) -> Lane:
     """What Redis has of a lane; `client` must not decode."""
+    ready = keys.ready_lists(lane) if priorities else [lane]
     names = [
-        *keys.ready_lists(lane),
+        *ready,
         *(name(lane) for name in (keys.intake, keys.claims, keys.leases, keys.epochs)),
         *(name(lane) for name in (keys.delayed, keys.dead_letters, keys.dead_records)),
     ]

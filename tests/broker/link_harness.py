@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import redis
@@ -11,6 +12,7 @@ from kombu.asynchronous import Hub
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from laneway.tasks.broker.cluster import connect_cluster, is_cluster, lane_connection
 from laneway.tasks.broker.commands import HoldOptions
 from laneway.tasks.broker.ledger import Claim
 from laneway.tasks.broker.link import LaneLink, Listener
@@ -79,32 +81,38 @@ class Loop:
 class Worker:
     """A link with room for `room` messages, and what it was given.
 
-    `server` is a Redis's port, or the URL of Sentinels.
+    `server` is a Redis's port, or the URL of Sentinels or of a cluster.
     """
 
     def __init__(
         self, loop: Loop, server: int | str, name: str, room: int = 4, **options: Any
     ) -> None:
-        given = {"lease_ms": 60_000, "timeout_s": 5.0, **options}
+        given = {"lane": LANE, "lease_ms": 60_000, "timeout_s": 5.0, **options}
         timeout_s = given.pop("timeout_s")
         sockets = {
             "socket_timeout": timeout_s,
             "socket_connect_timeout": timeout_s,
             "retry": Retry(NoBackoff(), 0),
         }
-        if isinstance(server, int):
-            self._client = redis.Redis(port=server, **sockets)
+        if isinstance(server, str) and is_cluster(server):
+            self._client = cluster = connect_cluster(server, **sockets)
+            connect = partial(lane_connection, cluster, given["lane"])
+            given["priorities"] = False
         else:
-            self._client = connect_sentinel(server, **sockets)
-        pool = self._client.connection_pool
+            self._client = (
+                redis.Redis(port=server, **sockets)
+                if isinstance(server, int)
+                else connect_sentinel(server, **sockets)
+            )
+            connect = partial(new_connection, self._client.connection_pool)
         self.heard = Heard()
         self.loop, self.room, self.name = loop, room, name
         self.claims: list[Claim] = []
         """All it was ever given."""
         self.on_claim: Callable[[Claim], None] = lambda _: None
         self.link = LaneLink(
-            HoldOptions(lane=LANE, worker=name, **given),
-            lambda: new_connection(pool),
+            HoldOptions(worker=name, **given),
+            connect,
             timeout_s=timeout_s,
             listener=self.heard,
         )
