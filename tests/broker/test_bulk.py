@@ -135,7 +135,7 @@ def test_what_json_cannot_say_costs_no_other_task(redis_server, redis, catalogue
     # Any module will do: with one named, the tasks of the app are known at the door.
     app = make_app(redis_server.url, catalogue, task_modules="json")
 
-    @app.task(name="notifications.any")
+    @app.task(name="notifications.any", shared=False)
     def take(what):
         del what
 

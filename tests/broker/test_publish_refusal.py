@@ -81,7 +81,7 @@ def test_a_full_lane_refuses_a_plain_publish_until_there_is_room(app, redis) -> 
 
 
 def test_a_task_of_the_app_is_refused_too(app, redis) -> None:
-    @app.task(name=ADD)
+    @app.task(name=ADD, shared=False)
     def add(x, y):
         return x + y
 
