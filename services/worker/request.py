@@ -228,7 +228,7 @@ class ObservedRequest(Request):
             return False
         self._back = "again"
         deliveries = self.hold.deliveries
-        if deliveries < self.lane.queue.max_deliveries:
+        if deliveries < self.lane.queue.max_deliveries or self._success_was_stored():
             return False
         reason = f"its process was lost, delivery {deliveries} of {deliveries} (maxDeliveries)"
         state.task_ready(self)

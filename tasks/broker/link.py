@@ -282,6 +282,7 @@ class LaneLink:
             self.pump_soon()
 
     def _claimed(self, room: int, reply: Any) -> None:
+        self._answered_at_s = time.monotonic()
         self.redis_ms, claimed, buried = reply
         found = self.ledger.take(zip(*(claimed[at::4] for at in range(4)), strict=True))
         self._empty = len(found) < room and not buried
