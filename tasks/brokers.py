@@ -7,6 +7,7 @@ for what is published to a lane on another, a producer of that one comes from he
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -80,20 +81,29 @@ class EveryBroker(Control):
 
         A broker that does not answer keeps the others from nothing; its error comes afterwards.
         """
-        say = super().broadcast
         brokers = self.app.catalogue.brokers
-        if connection is not None or brokers == [self.app.broker]:
-            return say(command, arguments, destination, connection, **options)
+        if connection is not None:
+            return self._plain.broadcast(command, arguments, destination, connection, **options)
+        if brokers == [self.app.broker]:
+            return super().broadcast(command, arguments, destination, **options)
         replies, errors = list[Any](), list[Exception]()
         for broker in brokers:
             try:
                 with connection_of(self.app, broker) as one:
-                    replies += say(command, arguments, destination, one, **options) or []
+                    said = self._plain.broadcast(command, arguments, destination, one, **options)
+                    replies += said or []
             except (RedisError, OperationalError, OSError) as error:
                 errors.append(error)
         if errors:
             raise errors[0]
         return replies if options.get("reply") else None
+
+    @cached_property
+    def _plain(self) -> Control:
+        """Celery's own, which would publish by the app's producers whatever connection is given."""
+        control = Control(self.app)
+        control.mailbox.producer_pool = None
+        return control
 
 
 def _pool(app: Any, broker: str | None) -> Any:
