@@ -7,11 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from celery import Celery
 
 from laneway.tasks.broker.acl import DEFAULT_OFF_FILE, RedisVersion, User, file_line, rules
 from laneway.tasks.broker.acl_roles import Scope, make_users
 from laneway.tasks.queues import load_catalogue
 from redis_server import RedisServer, running_redis
+from worker_harness import wait_for
+
+KEDA = """
+local type = redis.call('type', KEYS[1]).ok
+local counts = {zset = 'zcard', set = 'scard', list = 'llen', hash = 'hlen', none = 'llen'}
+return redis.call(counts[type], KEYS[1])
+"""
+"""What KEDA's Redis scaler runs."""
 
 
 class GuardedRedis(RedisServer):
@@ -92,3 +101,21 @@ def guarded_redis(folder: Path, scope: Scope) -> Iterator[GuardedRedis]:
         yield server
     finally:
         server.stop()
+
+
+def close(app: Celery) -> None:
+    app.backend.result_consumer.stop()
+    app.backend.result_consumer._pubsub = None
+    app.backend.client.connection_pool.disconnect()
+    app.close()
+
+
+def sig(app: Celery, task: str, *args: Any, queue: str = "mail", **options: Any) -> Any:
+    return app.signature(task, args=args, options={"queue": queue, **options})
+
+
+def ended(app: Celery, *ids: str) -> dict[str, str]:
+    """The states of tasks once all have ended."""
+    found = [app.AsyncResult(task_id) for task_id in ids]
+    wait_for(lambda: all(result.ready() for result in found), "the ends of tasks")
+    return {result.id: result.state for result in found}

@@ -9,14 +9,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 from celery import Celery, chain, chord, group
 from celery.result import GroupResult
 
-from acl_harness import GuardedRedis, guarded_redis, scope_of
+from acl_harness import KEDA, GuardedRedis, close, ended, guarded_redis, scope_of, sig
 from gateway_harness import calling, make_api, serving
 from lane_client import Hold, write_catalogue
 from laneway.tasks.app import LanewayApp, create_app
@@ -125,24 +124,6 @@ def stock(server: GuardedRedis):
     app.conf.task_create_missing_queues = True
     yield app
     close(app)
-
-
-def close(app: Celery) -> None:
-    app.backend.result_consumer.stop()
-    app.backend.result_consumer._pubsub = None
-    app.backend.client.connection_pool.disconnect()
-    app.close()
-
-
-def sig(app: Celery, task: str, *args: Any, queue: str = "mail", **options: Any) -> Any:
-    return app.signature(task, args=args, options={"queue": queue, **options})
-
-
-def ended(app: Celery, *ids: str) -> dict[str, str]:
-    """The states of tasks once all have ended."""
-    found = [app.AsyncResult(task_id) for task_id in ids]
-    wait_for(lambda: all(result.ready() for result in found), "the ends of tasks")
-    return {result.id: result.state for result in found}
 
 
 ENDS = {
@@ -377,13 +358,6 @@ def test_an_observer_counts(server, app_of) -> None:
     client = broker_client(app_of("observer").settings)
     assert set(read_backlogs(client, LANES)) == set(LANES)
     assert inspect_broker(client)
-
-
-KEDA = """
-local type = redis.call('type', KEYS[1]).ok
-local counts = {zset = 'zcard', set = 'scard', list = 'llen', hash = 'hlen', none = 'llen'}
-return redis.call(counts[type], KEYS[1])
-"""
 
 
 def test_keda_counts_in_its_script(server) -> None:
