@@ -153,6 +153,8 @@ def test_withdrawn_tasks_never_run_and_are_never_told(marks, path, tmp_path):
 def test_room_is_a_slot_each_for_long_tasks_and_more_for_short_ones(path, tmp_path):
     release = tmp_path / "release"
     with running_pool(ProcessPool, concurrency=3) as run:
+        assert run.pool.room() == 0
+        run.until(lambda: run.pool.alive() == 3, "all processes")
         assert run.pool.room() == 3
         held = [run.send(tasks.hold, path, str(release)) for _ in range(2)]
         assert run.pool.room() == 1

@@ -35,9 +35,15 @@ POOLS = ["processes", "threads"]
 
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory):
-    lane = {"concurrency": 2}
+    processes = {"concurrency": 2}
+    threads = {**processes, "pool": "threads"}
     return write_catalogue(
-        tmp_path_factory.mktemp("catalogue"), processes=lane, threads={**lane, "pool": "threads"}
+        tmp_path_factory.mktemp("catalogue"),
+        processes=processes,
+        threads=threads,
+        celerys_processes=processes,
+        celerys_threads=threads,
+        stopping=processes,
     )
 
 
@@ -110,11 +116,25 @@ def test_processes_are_called_as_celery_calls_them(lives, pool):
             assert (name, pid) == ("MainProcess", lived.worker.process.pid)
 
 
+@pytest.mark.parametrize("lane", ["celerys-processes", "celerys-threads"])
+def test_celerys_own_pools_can_be_chosen(module_redis, catalogue, tmp_path, lane):
+    settings = {"queues_file": str(catalogue), "task_modules": "lane_tasks", "pool": "celery"}
+    with (
+        running_worker(lane, tmp_path, module_redis.url, **settings) as worker,
+        lane_client(module_redis.url, lane, catalogue) as client,
+    ):
+        good = [client.send("lane.add", x=number, y=1) for number in range(20)]
+        bad = client.send("lane.fail")
+        assert client.wait(*good, bad) == [*["SUCCESS"] * 20, "FAILURE"]
+        wait_for(lambda: len(worker.attempts()) == 21, "all attempts to be told")
+        assert worker.stop() == 0
+
+
 def test_a_worker_with_odd_tasks_behind_it_stops_cleanly(module_redis, catalogue, tmp_path):
     settings = {"queues_file": str(catalogue), "task_modules": "lane_tasks,pool_lane_tasks"}
     with (
-        running_worker("processes", tmp_path, module_redis.url, **settings) as worker,
-        lane_client(module_redis.url, "processes", catalogue) as client,
+        running_worker("stopping", tmp_path, module_redis.url, **settings) as worker,
+        lane_client(module_redis.url, "stopping", catalogue) as client,
     ):
         running = client.send("pool.nap", seconds=1)
         wait_for(lambda: running.state == "STARTED", "the task to run")

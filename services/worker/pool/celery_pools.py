@@ -52,7 +52,10 @@ class _Counted:
                 accept(pid, began_s)
 
         options["accept_callback"] = accepted
-        return super().apply_async(target, args, kwargs, **options)  # type: ignore[misc]
+        result = super().apply_async(target, args, kwargs, **options)  # type: ignore[misc]
+        if result is None:
+            del self._held[key]  # it takes no more
+        return result
 
     def room(self) -> int:
         """Free slots; it is fed nothing ahead."""

@@ -79,7 +79,8 @@ class Dispatcher:
         """How many more tasks are wanted."""
         if not self.open:
             return 0
-        slots = sum(not child.leaving for child in self.children)
+        # Not those that only start: what is claimed for them would wait, and could run elsewhere.
+        slots = sum(child.up and not child.leaving for child in self.children)
         held = len(self._backlog) + sum(len(child.given) for child in self.children)
         return max(0, self._pace.capacity(slots) - held)
 
