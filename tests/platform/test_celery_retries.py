@@ -73,6 +73,7 @@ def test_a_retry_may_go_to_another_lane(users) -> None:
     result = users[PROCESSES].send("retry_other", 1, THREADS)
     assert result.get(timeout=GET_S)["queue"] == THREADS
     wait_for(lambda: users[THREADS].outcomes(result.id), "its attempt there")
+    wait_for(lambda: users[PROCESSES].outcomes(result.id), "its attempt here")
     assert users[PROCESSES].outcomes(result.id) == ["retry"]
     assert users[THREADS].outcomes(result.id) == ["success"]
 

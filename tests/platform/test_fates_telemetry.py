@@ -55,7 +55,8 @@ def test_what_runs_and_what_waits_is_shown_while_it_does(worker, client, tmp_pat
     release = tmp_path / "release"
     held = [client.send("fate.hold", release=str(release)) for _ in range(SLOTS + 3)]
     wait_for(lambda: worker.metric("laneway_running", task="fate.hold") == SLOTS, "full slots")
-    assert worker.metric("laneway_slots", queue=LANE, state="busy") == SLOTS
+    busy = {"queue": LANE, "state": "busy"}
+    wait_for(lambda: worker.metric("laneway_slots", **busy) == SLOTS, "the slots to be told")
     assert worker.metric("laneway_slots", queue=LANE, state="idle") == 0
     assert worker.metric("laneway_running_oldest_seconds", queue=LANE) > 0
     # Messages beyond the slots stay in the lane, for any worker of it to take.

@@ -20,7 +20,7 @@ from laneway.tasks.errors import (
     UnknownTask,
 )
 from laneway.tasks.queues import load_catalogue
-from lesson_harness import client_of, ready, write_catalogue
+from lesson_harness import client_of, delayed, ready, write_catalogue
 from redis_server import RedisServer
 
 pytestmark = pytest.mark.platform
@@ -174,7 +174,7 @@ def test_an_idempotency_key_stands_for_one_request(app, redis_server) -> None:
 
 def test_submit_passes_delay_expiry_and_headers_on(app, redis_server) -> None:
     eta = datetime.now(UTC) + timedelta(hours=1)
-    submit(
+    sent = submit(
         MAIL_TASK,
         MAIL,
         app=app,
@@ -182,7 +182,7 @@ def test_submit_passes_delay_expiry_and_headers_on(app, redis_server) -> None:
         expires=eta + timedelta(hours=1),
         headers={"tenant": "north"},
     )
-    (message,) = ready(redis_server, "notifications")
+    (message,) = delayed(redis_server, "notifications", sent.task_id)
     headers = message["headers"]
     assert datetime.fromisoformat(headers["eta"]) == eta
     assert datetime.fromisoformat(headers["expires"]) == eta + timedelta(hours=1)

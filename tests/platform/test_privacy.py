@@ -10,6 +10,7 @@ from laneway.observability.metrics import Metrics
 from laneway.observability.tracing import start_tracing
 from laneway.services.local.processes import free_port
 from laneway.services.publishing import observe_publishing
+from laneway.tasks.broker import keys
 from laneway.tasks.dispatch import submit
 from laneway.tasks.status import read_status
 from worker_harness import running_worker, wait_for
@@ -106,10 +107,11 @@ def test_a_message_holds_it_in_its_body_alone(client, module_redis):
 
 
 def test_the_message_of_a_retry_holds_it_in_its_body_alone(worker, module_redis):
-    """The mail's retry, given back when its worker stops."""
+    """The mail's retry, which waits for its time."""
     assert worker.stop() == 0
     with module_redis.client() as redis:
-        [message] = map(json.loads, redis.lrange(LANE, 0, -1))
+        [record] = redis.zrange(keys.delayed(LANE), 0, -1)
+    message = json.loads(record.partition("\n")[2])
     assert message["headers"]["retries"] == 1
     assert CANARY in base64.b64decode(message.pop("body")).decode()
     assert CANARY not in json.dumps(message)
