@@ -31,7 +31,7 @@ debian() {
         echo "Debian's redis-server: there is no apt on this machine" >>"$MISSING"
         return
     }
-    mkdir -p "$folder/root"
+    mkdir -p "$folder/tree"
     packages="redis-tools liblzf1 libjemalloc2"
     # shellcheck disable=SC2086 # names, one word each
     (cd "$folder" && { apt-get download $packages || { apt-get update -qq && apt-get download $packages; }; }) \
@@ -39,12 +39,12 @@ debian() {
         echo "Debian's redis-server: apt-get download says no ($(tail -n 1 "$folder/log"))" >>"$MISSING"
         return
     }
-    for package in "$folder"/*.deb; do dpkg-deb -x "$package" "$folder/root"; done
+    for package in "$folder"/*.deb; do dpkg-deb -x "$package" "$folder/tree"; done
     # One program is both: it goes by the name it is called by.
-    ln -sf redis-check-rdb "$folder/root/usr/bin/redis-server"
+    ln -sf redis-check-rdb "$folder/tree/usr/bin/redis-server"
     cat >"$folder/redis-server" <<END
 #!/bin/sh
-LD_LIBRARY_PATH="$folder/root/usr/lib/$ARCH-linux-gnu" exec "$folder/root/usr/bin/redis-server" "\$@"
+LD_LIBRARY_PATH="$folder/tree/usr/lib/$ARCH-linux-gnu" exec "$folder/tree/usr/bin/redis-server" "\$@"
 END
     chmod +x "$folder/redis-server"
 }

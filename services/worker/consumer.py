@@ -3,11 +3,11 @@
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Thread
 from typing import Any, ClassVar
 
 import redis
 from celery import bootsteps, signals
-from celery.app.task import Context
 from celery.exceptions import InvalidTaskError, NotRegistered
 from celery.utils.time import rate
 from celery.worker import state
@@ -18,8 +18,9 @@ from kombu.exceptions import ContentDisallowed
 from laneway.observability.logs import get_logger
 from laneway.services.worker.body import NO_ARGUMENTS
 from laneway.services.worker.burial import bury, named
+from laneway.services.worker.failures import fail_message
 from laneway.services.worker.hold import ClaimHold
-from laneway.services.worker.lane import STORE_ERRORS, TICK_S, Lane
+from laneway.services.worker.lane import TICK_S, Lane
 from laneway.services.worker.light import Light, is_light, light_strategy
 from laneway.services.worker.reception import (
     FARTHEST_S,
@@ -189,7 +190,7 @@ class LaneConsumer(Consumer):
         headers = envelope.get("headers") or headers_of(claim.message)
         hold = ClaimHold(self.lane.link, claim.id, claim.deliveries)
         bury(self.lane, hold, named(headers, kind, str(error)))
-        self._fail(headers, error)
+        fail_message(self.app.backend, headers, error)
 
     def _waits(self, claim: Claim, envelope: dict[str, Any]) -> bool:
         """Whether the message is not due yet: then it waits in Redis, and holds no slot."""
@@ -215,7 +216,14 @@ class LaneConsumer(Consumer):
         return turn_ms is not None
 
     def prune(self) -> None:
-        """Let dead letters go whose time is over, also on a lane where nothing dies any more."""
+        """Let dead letters go whose time is over, also on a lane where nothing dies any more.
+
+        Not in the event loop, which a Redis that does not answer would hold up each time.
+        """
+        if not self.lane.link.away:
+            Thread(target=self._prune, name="prune", daemon=True).start()
+
+    def _prune(self) -> None:
         with suppress(redis.exceptions.RedisError):
             prune(self.lane.client, self.lane.name, self.lane.queue.dead_letter_retention)
 
@@ -297,7 +305,7 @@ class LaneConsumer(Consumer):
         """Not a Celery message at all."""
         del body
         self._bury(message, MALFORMED)
-        self._fail(message.headers, Malformed("no task or no id"))
+        fail_message(self.app.backend, message.headers, Malformed("no task or no id"))
         signals.task_rejected.send(sender=self, message=message, exc=None)
 
     def on_unknown_task(self, body: Any, message: Any, exc: Any) -> None:
@@ -305,7 +313,7 @@ class LaneConsumer(Consumer):
         del body
         self._bury(message, "unknown task")
         task_id, name = message.headers.get("id"), message.headers.get("task")
-        self._fail(message.headers, NotRegistered(name))
+        fail_message(self.app.backend, message.headers, NotRegistered(name))
         signals.task_unknown.send(sender=self, message=message, exc=exc, name=name, id=task_id)
 
     def on_invalid_task(self, body: Any, message: Any, exc: Any) -> None:
@@ -313,25 +321,13 @@ class LaneConsumer(Consumer):
         del body
         refused = isinstance(exc, ContentDisallowed)
         self._bury(message, "refused content type" if refused else "invalid task")
-        self._fail(message.headers, exc)
+        fail_message(self.app.backend, message.headers, exc)
         signals.task_rejected.send(sender=self, message=message, exc=exc)
 
     def on_decode_error(self, message: Any, exc: Any) -> None:
         """A body that cannot be decoded."""
         self._bury(message, "undecodable body")
-        self._fail(message.headers, exc)
-
-    def _fail(self, headers: dict[str, Any], error: Exception) -> None:
-        """Let who waits for the result know: Celery leaves it pending."""
-        task_id = headers.get("id")
-        if not isinstance(task_id, str):
-            return
-        try:
-            self.app.backend.mark_as_failure(task_id, error, request=Context(headers))
-        except STORE_ERRORS as away:
-            logger.warning(
-                "a failure was not stored", task_id=task_id, error_type=type(away).__name__
-            )
+        fail_message(self.app.backend, message.headers, exc)
 
     def _bury(self, message: Any, kind: str) -> None:
         claim = self.lane.link.ledger.held.get(message.delivery_tag)

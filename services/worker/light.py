@@ -10,7 +10,7 @@ protocol, and those in another coding than UTF-8 JSON, take Celery's way.
 import time
 from base64 import b64decode
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from weakref import ref
 
@@ -23,12 +23,13 @@ from laneway.observability.outcomes import Outcome
 from laneway.services.worker.body import run_body
 from laneway.services.worker.hold import ClaimHold
 from laneway.services.worker.request import ObservedRequest, capped, whole
+from laneway.tasks.broker.delayed import read_moment
 from laneway.tasks.broker.ledger import Claim
 
 Light = Callable[[dict[str, Any], Claim], None]
 
 
-class LaneRequest(ObservedRequest):
+class LaneRequest(ObservedRequest, generated=False):
     """A Request made of an envelope, without a kombu message."""
 
     def __init__(self, envelope: dict[str, Any], claim: Claim, consumer: Any, task: Any) -> None:
@@ -201,10 +202,9 @@ def _time(headers: dict[str, Any], name: str) -> datetime | None:
     if value is None:
         return None
     try:
-        found = datetime.fromisoformat(value)
+        return read_moment(value)
     except (ValueError, TypeError):
         raise InvalidTaskError(f"{name} is no time") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _send_received(request: Any) -> None:

@@ -1,13 +1,11 @@
 """What a worker's link meets, told in metrics, logs and results."""
 
-from typing import Any
-
-from celery.app.task import Context
 from celery.exceptions import WorkerLostError
 
 from laneway.observability.logs import get_logger
 from laneway.services.worker.burial import named, tell
-from laneway.services.worker.lane import STORE_ERRORS, Lane
+from laneway.services.worker.failures import fail_message
+from laneway.services.worker.lane import Lane
 from laneway.services.worker.reception import headers_of
 from laneway.tasks.app import LanewayApp
 from laneway.tasks.broker.client import without_password
@@ -59,7 +57,8 @@ class LaneListener(Listener):
         for _, kind, message in letters:
             headers = headers_of(message)
             tell(self._lane, named(headers, kind))
-            self._fail(headers, GAVE_UP.get(kind, kind))
+            error = WorkerLostError(GAVE_UP.get(kind, kind))
+            fail_message(self._app.backend, headers, error)
 
     def on_late(self, count: int, lost: list[Claim]) -> None:
         """The lease ran out while tasks ran: others have, or had, their messages."""
@@ -81,17 +80,4 @@ class LaneListener(Listener):
                 "messages of a worker that is gone were given back",
                 queue=self._lane.name,
                 count=recovered,
-            )
-
-    def _fail(self, headers: dict[str, Any], why: str) -> None:
-        task_id = headers.get("id")
-        if not isinstance(task_id, str):
-            return
-        try:
-            self._app.backend.mark_as_failure(
-                task_id, WorkerLostError(why), request=Context(headers)
-            )
-        except STORE_ERRORS as away:
-            logger.warning(
-                "a failure was not stored", task_id=task_id, error_type=type(away).__name__
             )

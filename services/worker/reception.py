@@ -6,11 +6,11 @@ granted: what breaks it would end the worker, and be lost with it.
 
 import json
 import math
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from laneway.tasks.broker.delayed import read_moment
 from laneway.tasks.broker.ledger import Claim
 
 UNDECODABLE = object()
@@ -79,8 +79,7 @@ def due_ms(envelope: dict[str, Any]) -> int | None:
     if eta is None:
         return None
     try:
-        due = datetime.fromisoformat(eta)
-        return math.ceil(due.replace(tzinfo=due.tzinfo or UTC).timestamp() * 1000)
+        return math.ceil(read_moment(eta).timestamp() * 1000)
     except (ValueError, TypeError, OverflowError):
         raise Malformed("eta is no time") from None
 

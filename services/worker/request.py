@@ -40,6 +40,7 @@ from laneway.observability.logs import get_logger
 from laneway.observability.outcomes import Outcome
 from laneway.services.worker.body import BodyRefused
 from laneway.services.worker.burial import Burial, bury
+from laneway.services.worker.failures import store_failure
 from laneway.services.worker.hold import Hold, hold_of
 from laneway.services.worker.lane import STORE_ERRORS, Lane
 from laneway.tasks.broker.ledger import Verb
@@ -75,11 +76,14 @@ class ObservedRequest(Request):
         self.retries = whole(self._request_dict.get("retries") or 0)
         self.hold = hold_of(self.lane.link, self._message, self)
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Wrap the two methods that Celery generates anew, below this class, for every task."""
+    def __init_subclass__(cls, *, generated: bool = True, **kwargs: Any) -> None:
+        """Wrap the two methods that Celery generates anew, below this class, for every task.
+
+        A class of ours says `generated=False`: its own methods observe by themselves.
+        """
         super().__init_subclass__(**kwargs)
-        if cls.__name__ != "Request":
-            return  # one of ours, which does it by itself
+        if not generated:
+            return
         cls.execute_using_pool = _starting(cls.execute_using_pool)
         cls.on_success = _succeeding(cls.on_success)
 
@@ -242,19 +246,12 @@ class ObservedRequest(Request):
         state.task_ready(self)
         self.end_attempt(Outcome.REJECTED)
         self.bury(Burial(error.kind, error.reason, self.id, self.name, attempted=True))
-        try:
-            self.task.backend.mark_as_failure(self.id, error, request=Context(self._request_dict))
-        except STORE_ERRORS as away:
-            logger.warning("a failure was not stored", error_type=type(away).__name__)
+        store_failure(self.task.backend, self.id, error, Context(self._request_dict))
 
     def _fail_for_good(self, error: Exception, exc_info: Any) -> None:
         """Store the failure and tell who listens, as Celery does for a failure of the parent's."""
-        try:
-            self.task.backend.mark_as_failure(
-                self.id, error, request=self._context, store_result=self.store_errors
-            )
-        except STORE_ERRORS as away:
-            logger.warning("a failure was not stored", error_type=type(away).__name__)
+        backend, stored = self.task.backend, self.store_errors
+        store_failure(backend, self.id, error, self._context, store_result=stored)
         signals.task_failure.send(
             sender=self.task,
             task_id=self.id,

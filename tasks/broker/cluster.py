@@ -10,19 +10,21 @@ broadcasts, so no remote control; results want a Redis of their own.
 """
 
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException
 
 from laneway.tasks.broker.commands import HoldOptions
+from laneway.tasks.broker.hosts import parse_hosts
 from laneway.tasks.broker.link import LaneLink
 from laneway.tasks.broker.transport import Channel, Transport, new_connection, worker_name
 from laneway.tasks.errors import SubmissionError
 
 SCHEME = "redis+cluster"
 DEFAULT_PORT = 6_379
+EXAMPLE = "redis+cluster://one:6379,two:6379"
 
 CLUSTER_TRANSPORT = f"{__name__}:ClusterTransport"
 
@@ -39,30 +41,14 @@ def connect_cluster(url: str, **options: Any) -> "RedisCluster":
         ValueError: the URL makes no sense.
     """
     parts = urlsplit(url)
-    login, _, places = parts.netloc.rpartition("@")
-    username, _, password = login.partition(":")
     if parts.path.strip("/") not in {"", "0"}:
         raise ValueError("a cluster has no numbered databases: leave out what follows the hosts")
-    nodes = [
-        ClusterNode(*_place(place))  # type: ignore[no-untyped-call]
-        for place in places.split(",")
-    ]
-    named = {"username": unquote(username) or None, "password": unquote(password) or None}
+    hosts = parse_hosts(parts, DEFAULT_PORT, "a cluster's node", EXAMPLE)
+    nodes = [ClusterNode(*place) for place in hosts.places]  # type: ignore[no-untyped-call]
+    named = {"username": hosts.username, "password": hosts.password}
     # A cluster that lost a node serves the lanes of the others.
     given = {"require_full_coverage": False, **named, **options}
     return RedisCluster(startup_nodes=nodes, **given)
-
-
-def _place(place: str) -> tuple[str, int]:
-    host, colon, port = place.rpartition(":")
-    if not colon or place.endswith("]"):  # an IPv6 address without a port
-        host, port = place, str(DEFAULT_PORT)
-    if not host or not port.isdecimal():
-        raise ValueError(
-            f"{place!r} is no host:port of a cluster's node; several are parted by commas, as in "
-            "redis+cluster://one:6379,two:6379"
-        )
-    return host.strip("[]"), int(port)
 
 
 def lane_connection(cluster: "RedisCluster", lane: str) -> Any:

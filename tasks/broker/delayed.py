@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 import redis
 
@@ -9,6 +10,16 @@ from laneway.tasks.broker import keys
 
 _SPECIAL = re.compile(r"([*?\[\]\\^-])")
 PAGE = 1_000
+
+
+def read_moment(text: str) -> datetime:
+    """A time as message headers spell it (ISO 8601), which is UTC unless it says otherwise.
+
+    Raises:
+        ValueError, TypeError: it is none.
+    """
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 
 def bring_forward(client: "redis.Redis", lane: str, task_ids: Iterable[str]) -> int:

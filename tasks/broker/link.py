@@ -282,18 +282,14 @@ class LaneLink:
             self.pump_soon()
 
     def _claimed(self, room: int, reply: Any) -> None:
-        self._answered_at_s = time.monotonic()
-        self.redis_ms, claimed, buried = reply
+        now_ms, claimed, buried = reply
+        self._note_clock(now_ms)
         found = self.ledger.take(zip(*(claimed[at::4] for at in range(4)), strict=True))
         self._empty = len(found) < room and not buried
         if buried:
-            ids, kinds, messages = (buried[at::3] for at in range(3))
-            self.listener.on_buried(
-                [
-                    (str(letter, "ascii"), str(kind, "ascii"), message)
-                    for letter, kind, message in zip(ids, kinds, messages, strict=True)
-                ]
-            )
+            letters = zip(*(buried[at::3] for at in range(3)), strict=True)
+            told = [(str(name, "ascii"), str(kind, "ascii"), sent) for name, kind, sent in letters]
+            self.listener.on_buried(told)
         for claim in found:
             self._deliver(claim)
         self.pump_soon()
@@ -316,6 +312,9 @@ class LaneLink:
                 self._waiter.check(WAIT_S + self._timeout_s)
             self._command.send(*self._commands.tend(self._asking_ms()), on_reply=self._tended)
 
+    def _note_clock(self, now_ms: int) -> None:
+        self.redis_ms, self._answered_at_s = now_ms, time.monotonic()
+
     def _asking_ms(self) -> int:
         """Redis's clock, as far as it is known; 0 while others may only now be coming back."""
         if time.monotonic() < self._may_recover_at_s:
@@ -325,8 +324,8 @@ class LaneLink:
     def _tended(self, reply: Any) -> None:
         if self._refused(reply):
             return
-        self._answered_at_s = time.monotonic()
-        self.redis_ms, due, recovered, next_ms, ready, low = reply
+        now_ms, due, recovered, next_ms, ready, low = reply
+        self._note_clock(now_ms)
         if due or recovered:
             self.listener.on_tended(due, recovered)
         self._empty = self._empty and not ready
@@ -357,10 +356,10 @@ class LaneLink:
         return True
 
     def _connected(self, pair: Pair) -> None:
-        self._command, self._waiter, self.redis_ms = pair.command, pair.waiter, pair.redis_ms
+        self._command, self._waiter = pair.command, pair.waiter
+        self._note_clock(pair.redis_ms)
         for wire in (self._command, self._waiter):
             self._attached.add_reader(wire.fileno(), self._read, wire)
-        self._answered_at_s = time.monotonic()
         self._may_recover_at_s = self._answered_at_s + COMING_BACK_S
         self._asked = self._waiting = False
         self._empty = False  # unknown: the first claim tells

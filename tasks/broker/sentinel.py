@@ -6,13 +6,16 @@ order, where the primary is, so that a connection made after a failover goes to 
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import redis
 from redis.sentinel import Sentinel
 
+from laneway.tasks.broker.hosts import parse_hosts
+
 SCHEME = "sentinel"
 DEFAULT_PORT = 26_379
+EXAMPLE = "sentinel://one:26379,two:26379/0?master=NAME"
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,6 @@ def parse_sentinel(url: str) -> SentinelUrl:
         ValueError: it makes no sense; says why, without the password.
     """
     parts = urlsplit(url)
-    login, _, places = parts.netloc.rpartition("@")
-    username, _, password = login.partition(":")
     masters = parse_qs(parts.query).get("master", [])
     if len(masters) != 1:
         raise ValueError(
@@ -48,25 +49,8 @@ def parse_sentinel(url: str) -> SentinelUrl:
     db = parts.path.strip("/") or "0"
     if not db.isdecimal():
         raise ValueError(f"{db!r} is no number of a database, as the 0 in sentinel://host/0 is")
-    return SentinelUrl(
-        hosts=tuple(_place(place) for place in places.split(",")),
-        master=masters[0],
-        db=int(db),
-        username=unquote(username) or None,
-        password=unquote(password) or None,
-    )
-
-
-def _place(place: str) -> tuple[str, int]:
-    host, colon, port = place.rpartition(":")
-    if not colon or place.endswith("]"):  # an IPv6 address without a port
-        host, port = place, str(DEFAULT_PORT)
-    if not host or not port.isdecimal():
-        raise ValueError(
-            f"{place!r} is no host:port of a Sentinel; several are parted by commas, as in "
-            "sentinel://one:26379,two:26379/0?master=NAME"
-        )
-    return host.strip("[]"), int(port)
+    hosts = parse_hosts(parts, DEFAULT_PORT, "a Sentinel", EXAMPLE)
+    return SentinelUrl(hosts.places, masters[0], int(db), hosts.username, hosts.password)
 
 
 def connect_sentinel(url: str, **options: Any) -> "redis.Redis":

@@ -12,7 +12,6 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -23,6 +22,7 @@ from kombu.utils.json import dumps
 
 from laneway.tasks.broker import keys
 from laneway.tasks.broker.commands import MOST_AT_ONCE, HoldOptions
+from laneway.tasks.broker.delayed import read_moment
 from laneway.tasks.broker.ledger import Claim
 from laneway.tasks.broker.link import LaneLink
 from laneway.tasks.broker.publish import Door, Entry, LaneBatch, Room
@@ -304,8 +304,7 @@ def eta_s(headers: Any) -> float | None:
     if not isinstance(eta, str):
         return None
     try:
-        due = datetime.fromisoformat(eta)
-        return due.replace(tzinfo=due.tzinfo or UTC).timestamp()
+        return read_moment(eta).timestamp()
     except (ValueError, OverflowError):
         return None
 
