@@ -15,6 +15,8 @@ def create(broker_url: str, transport: str | None = TRANSPORT) -> Celery:
         broker_connection_retry_on_startup=True,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
+        # Celery reads a state before it writes the next, and by itself tries only the writing again.
+        result_backend_always_retry=True,
         worker_hijack_root_logger=False,
     )
     return made

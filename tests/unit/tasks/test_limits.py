@@ -60,7 +60,8 @@ def test_a_task_without_limits_takes_the_lanes_and_a_shorter_one_keeps_its_own(a
 
 
 def test_a_task_whose_soft_limit_comes_after_its_hard_one_is_refused(app) -> None:
-    app.task(name="reports.odd", time_limit=10, soft_time_limit=20)(nothing)
+    limits = {"time_limit": 10, "soft_time_limit": 20}
+    app.task(name="reports.odd", shared=False, **limits)(nothing)
     with pytest.raises(CatalogueError, match=r"reports.odd: soft_time_limit of 20 s"):
         fit_limits(app, "reports", app.catalogue["reports"])
 
