@@ -103,6 +103,7 @@ def _workers(scope: Scope) -> Iterator[User]:
 def _lane_work(scope: Scope, lane: str, queue: Queue) -> tuple[Grant, ...]:
     """A worker on its lane."""
     return (
+        Grant(("client|id", "client|unblock")),
         _holding(lane),
         Grant((*_RUN, *script_commands("take_turn")), keys=_rates(queue)),
         Grant(("zrangebyscore",), reads=(keys.revoked(),)),

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from laneway.tasks.broker.commands import MOST_AT_ONCE, SCRIPTS, Commands
 from laneway.tasks.broker.ledger import Ledger, Reconciled
 from laneway.tasks.broker.scripting import FENCED, script
+from laneway.tasks.broker.waiter import Waiter
 from laneway.tasks.broker.wire import Wire
 
 BROKEN = (RedisError, OSError)
@@ -33,7 +34,7 @@ class Pair:
     """Two connections that are ready for use, and what the change of epoch brought to light."""
 
     command: Wire
-    waiter: Wire
+    waiter: Waiter
     redis_ms: int
     returned: int
     reconciled: Reconciled
@@ -49,7 +50,7 @@ class Connector:
         self._on_pair: Callable[[Pair], None] | None = None
         self._on_failure: Callable[[Exception], None] | None = None
         self._doorbell = -1
-        self._outcomes: deque[tuple[Wire, Wire, Any] | Exception] = deque()
+        self._outcomes: deque[tuple[Wire, Waiter, Any] | Exception] = deque()
         self._connecting = False
         self._ended = False
         self._made_at_s = 0.0
@@ -110,14 +111,14 @@ class Connector:
                 return
             os.eventfd_write(self._doorbell, 1)
 
-    def _open(self, known: list[str]) -> tuple[Wire, Wire, Any]:
+    def _open(self, known: list[str]) -> tuple[Wire, Waiter, Any]:
         """Two new connections, and the answer to `enlist`. Waits."""
         command = Wire(self._connect())
         try:
             for name in SCRIPTS:
                 command.ask("SCRIPT", "LOAD", script(name).source)
             reply = _enlisted(command.ask(*self._commands.enlist(known)))
-            return command, Wire(self._connect()), reply
+            return command, Waiter(self._connect()), reply
         except BaseException:
             command.close()
             raise

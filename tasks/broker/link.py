@@ -13,19 +13,17 @@ from contextlib import contextmanager, suppress
 from threading import get_ident
 from typing import Any, Protocol
 
-from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from laneway.tasks.broker.commands import MOST_AT_ONCE, Commands, HoldOptions
 from laneway.tasks.broker.connector import BROKEN, Connector, Pair
 from laneway.tasks.broker.ledger import Claim, Ledger, Settlement, Verb
 from laneway.tasks.broker.scripting import FENCED
+from laneway.tasks.broker.waiter import WAIT_S, Waiter
 from laneway.tasks.broker.wire import Wire
 
 TEND_S = 1.0
 """How often a worker renews its lease and looks for what is due or was left behind."""
-
-WAIT_S = 5.0
-"""Longest single wait for a message. Redis ends it by itself, also for a worker that is gone."""
 
 COMING_BACK_S = 5.0
 """Until then after a connection was made, nobody is called dead: where Redis was away, the other
@@ -118,9 +116,8 @@ class LaneLink:
         self._deliver: Callable[[Claim], None] = _nowhere
         self._room: Callable[[], int] = _none
         self._command: Wire | None = None
-        self._waiter: Wire | None = None
+        self._waiter: Waiter | None = None
         self._asked = False  # a claim is on its way
-        self._waiting = False  # so is one that waits for a message
         self._empty = True
         self._pump_due = self._linger_due = self._soon_due = False
         self._low_until_s = self._answered_at_s = self._may_recover_at_s = 0.0
@@ -222,10 +219,8 @@ class LaneLink:
                 self._send_settlements(self._command)
             room = min(self._room(), MOST_AT_ONCE) if self.claiming and not self._asked else 0
             enough = lingered or room >= min(len(self.ledger.held), REFILL_FROM)
-            if room > 0 and enough and not self._empty:
-                self._send_claim(self._command, room)
-            elif room > 0 and enough and not self._waiting and self._waiter is not None:
-                self._wait(self._waiter, room)
+            if room > 0 and enough and self._waiter is not None:
+                self._fetch(self._command, self._waiter, room)
             if self.ledger.acks and (lingered or len(self.ledger.acks) >= ACKS_AT_ONCE):
                 self._send_claim(self._command, 0)
             if self.ledger.acks or (room > 0 and not enough):
@@ -254,32 +249,23 @@ class LaneLink:
 
         command.send(*self._commands.claim(room, sent), on_reply=on_reply)
 
-    def _wait(self, waiter: Wire, room: int) -> None:
-        self._waiting = True
-        full = False
+    def _fetch(self, command: Wire, waiter: Waiter, room: int) -> None:
+        """Claim what is there, or wait: never both, as each would fill the same room."""
+        if waiter.waits:
+            if not self._empty:  # say in a priority sub-list, for which it does not wait
+                self._empty = True
+                command.send(*waiter.interrupt)
+        elif not self._empty:
+            self._send_claim(command, room)
+        elif not waiter.rests:
+            self._wait(waiter, room)
 
-        def on_error(error: ResponseError) -> bool:
-            nonlocal full
-            full = isinstance(error, OutOfMemoryError)
-            return full
-
+    def _wait(self, waiter: Waiter, room: int) -> None:
         def on_reply(reply: Any) -> None:
-            if self._refused(reply):
-                return
-            if full:
-                self._attached.call_later(TEND_S, self._wait_again, waiter)
-            else:
-                self._waiting = False
-            self._claimed(room, reply)
+            if not self._refused(reply):
+                self._claimed(room, reply)
 
-        # A full Redis refuses the move, which may need memory: then `tend` alone tells of messages.
-        waiter.send(*self._commands.wait(WAIT_S), on_error=on_error)
-        waiter.send(*self._commands.claim(room), on_reply=on_reply)
-
-    def _wait_again(self, waiter: Wire) -> None:
-        if waiter is self._waiter:
-            self._waiting = False
-            self.pump_soon()
+        waiter.wait(self._commands.wait(WAIT_S), self._commands.claim(room), on_reply)
 
     def _claimed(self, room: int, reply: Any) -> None:
         now_ms, claimed, buried = reply
@@ -332,7 +318,8 @@ class LaneLink:
         if low:
             self._low_until_s = time.monotonic() + LOW_SEEN_S
         soon_s = (next_ms - self.redis_ms) / 1000 + DUE_SLACK_S if next_ms >= 0 else TEND_S
-        if self._waiting and time.monotonic() < self._low_until_s:
+        waits = self._waiter is not None and self._waiter.waits
+        if waits and time.monotonic() < self._low_until_s:
             soon_s = min(soon_s, LOW_POLL_S)
         self._tend_soon(soon_s)
         self.pump_soon()
@@ -361,7 +348,7 @@ class LaneLink:
         for wire in (self._command, self._waiter):
             self._attached.add_reader(wire.fileno(), self._read, wire)
         self._may_recover_at_s = self._answered_at_s + COMING_BACK_S
-        self._asked = self._waiting = False
+        self._asked = False
         self._empty = False  # unknown: the first claim tells
         if pair.reconciled.late or pair.reconciled.lost:
             self.listener.on_late(pair.reconciled.late, pair.reconciled.lost)

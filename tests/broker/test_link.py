@@ -134,6 +134,20 @@ def test_messages_of_lower_priority_are_found_though_nobody_waits_for_them(
         assert held.step == step
 
 
+def test_a_wake_up_and_a_claim_never_fill_the_same_room_twice(client, port) -> None:
+    with workers(port, "w1", room=1) as worker:
+        wait_until_waiting(worker.loop, client, 1)
+        client.lpush(READY[3], message(1))  # for which nobody waits
+        worker.expect(1)
+
+        publish(client, 2)
+        worker.loop.turn_for(0.2)
+        assert len(worker.claims) == 1
+
+        worker.link.ack(worker.claims[0].id)
+        worker.expect(2)
+
+
 def test_a_delayed_message_comes_when_it_is_due(client, port) -> None:
     with workers(port, "w1") as worker:
         seconds, micros = client.time()

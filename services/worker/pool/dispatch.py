@@ -79,10 +79,11 @@ class Dispatcher:
         """How many more tasks are wanted."""
         if not self.open:
             return 0
-        # Not those that only start: what is claimed for them would wait, and could run elsewhere.
-        slots = sum(child.up and not child.leaving for child in self.children)
-        held = len(self._backlog) + sum(len(child.given) for child in self.children)
-        return max(0, self._pace.capacity(slots) - held)
+        # Not those that only start, nor behind long tasks: what is claimed for them would wait, and
+        # could run elsewhere.
+        ready = [c for c in self.children if c.up and not c.leaving and not c.runs_long]
+        held = len(self._backlog) + sum(len(child.given) for child in ready)
+        return max(0, self._pace.capacity(len(ready)) - held)
 
     def withdraw(self, older_than_s: float) -> list[str]:
         """Give up what has not begun and has waited for so long."""

@@ -103,6 +103,11 @@ class PoolProcess:
             and self._bytes + len(job.payload) <= MOST_BYTES
         )
 
+    @property
+    def runs_long(self) -> bool:
+        """Whether the task it runs is known to take long, or not known at all."""
+        return bool(self.given) and next(iter(self.given.values())).expected_s >= AHEAD_S
+
     def give(self, job: Job) -> None:
         """Put an encoded task into its outbox; `send` writes."""
         self._last += 1

@@ -27,7 +27,7 @@ from celery.concurrency.base import BasePool
 from laneway.services.worker.pool.calls import error_info
 from laneway.services.worker.pool.face import Running, no_one_waits
 from laneway.services.worker.pool.job import Job
-from laneway.services.worker.pool.pace import Pace
+from laneway.services.worker.pool.pace import AHEAD_S, LONG_S, Pace
 from laneway.services.worker.pool.stopping import turn_while
 
 
@@ -82,7 +82,16 @@ class ThreadPool(BasePool):
         """How many more tasks it would take now."""
         if self._state != self.RUN:
             return 0
-        return max(0, self._pace.capacity(self.limit) - self._held)
+        long = self._long()
+        return max(0, self._pace.capacity(self.limit - long) - (self._held - long))
+
+    def _long(self) -> int:
+        """How many threads run a task that takes long, or of which that is not known."""
+        long_since_s = time.monotonic() - LONG_S
+        return sum(
+            began_s < long_since_s or self._pace.expected_s(job.name) >= AHEAD_S
+            for job, began_s in tuple(self._current.values())
+        )
 
     def withdraw(self, older_than_s: float = 0.0) -> list[str]:
         """Take back what no thread has begun; see `face.Pool`."""
