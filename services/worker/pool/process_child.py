@@ -227,7 +227,7 @@ class ChildLoop:
             return True
         if not recipe.max_memory_kib:
             return False
-        used_kib = _resident_kib()
+        used_kib = resident_kib()
         if used_kib <= recipe.max_memory_kib:
             return False
         logger.warning(
@@ -262,7 +262,7 @@ def _exit_code(error: BaseException) -> int:
     return code if isinstance(code, int) else 1
 
 
-def _resident_kib() -> int:
+def resident_kib() -> int:
     """What this process holds now; billiard goes by the most it ever held."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
