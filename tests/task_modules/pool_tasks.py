@@ -7,6 +7,7 @@ import stat
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -194,17 +195,29 @@ def close_every_file() -> str:
     return "closed"
 
 
+def _pipes() -> Iterator[tuple[int, int]]:
+    """Descriptor and inode of every pipe this process has."""
+    for path in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            seen = path.stat()
+            if stat.S_ISFIFO(seen.st_mode):
+                yield int(path.name), seen.st_ino
+
+
+_before = {inode for _, inode in _pipes()}
+"""The tests' own, above all where they print."""
+
+
 def write_into_every_file() -> None:
     """As code does that keeps a descriptor after it was closed and given to somebody else.
 
     Into pipes alone, as the pool's are: sockets and files may be those of other tests.
     """
-    for fd in map(int, os.listdir("/proc/self/fd")):
-        with suppress(OSError):
-            if not stat.S_ISFIFO(os.fstat(fd).st_mode):
-                continue
-            os.set_blocking(fd, False)
-            os.write(fd, b"\xff" * 64)
+    for fd, inode in list(_pipes()):
+        if inode not in _before:
+            with suppress(OSError):
+                os.set_blocking(fd, False)
+                os.write(fd, b"\xff" * 64)
     time.sleep(30)
 
 
