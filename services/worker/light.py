@@ -100,6 +100,8 @@ class LaneRequest(ObservedRequest, generated=False):
             error_callback=self.on_failure,
             soft_timeout=soft_s,
             timeout=hard_s,
+            expires_s=self._expires and self._expires.timestamp(),
+            on_expired=self.revoked,
             correlation_id=self.claim,
         )
         self._apply_result = None if result is None else ref(result)

@@ -4,6 +4,7 @@ Celery notes it in the worker's memory and looks there when a task is handed to 
 task may wait in the pool as well, may be delayed in Redis, and may come up when this worker is gone.
 """
 
+from collections.abc import Callable
 from threading import Thread
 from typing import Any
 
@@ -19,8 +20,21 @@ from laneway.tasks.broker.revocations import remember
 logger = get_logger(__name__)
 
 
+LOOK_AT_WHAT_RUNS = (
+    "active",
+    "dump_active",
+    "query_task",
+    "revoke",
+    "revoke_by_stamped_headers",
+    "terminate",
+)
+"""Remote commands that would miss a task which has begun a moment ago: the pool tells of it later."""
+
+
 def observe_revocations(lane: Lane) -> None:
     """Let Celery's commands that revoke reach what waits in the pool, in Redis, or for longer."""
+    for name in LOOK_AT_WHAT_RUNS:
+        Panel.data[name] = _refreshed(Panel.data[name])
     by_id, by_stamp = Panel.data["revoke"], Panel.data["revoke_by_stamped_headers"]
 
     def revoke(state: Any, task_id: Any, terminate: bool = False, **options: Any) -> Any:
@@ -38,6 +52,14 @@ def observe_revocations(lane: Lane) -> None:
 
     Panel.data["revoke"] = revoke
     Panel.data["revoke_by_stamped_headers"] = revoke_by_stamped_headers
+
+
+def _refreshed(command: Callable[..., Any]) -> Callable[..., Any]:
+    def refreshed(state: Any, *args: Any, **options: Any) -> Any:
+        state.consumer.pool.refresh()
+        return command(state, *args, **options)
+
+    return refreshed
 
 
 def _keep(lane: Lane, task_ids: list[str]) -> None:

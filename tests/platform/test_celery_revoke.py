@@ -143,7 +143,7 @@ def test_a_running_task_is_ended_by_its_stamp(user, tmp_path: Path) -> None:
     stamped = user.app.tasks["fate.hold"].s(**hold.kwargs).set(queue=LANE)
     stamped.stamp(Stamp("wednesday"))
     result = stamped.apply_async()
-    wait_for(lambda: hold.begun() == 1, "its beginning")
+    wait_for(lambda: hold.begun() == 1, "its beginning")  # which the pool tells a moment later
     user.app.control.revoke_by_stamped_headers({"batch": ["wednesday"]}, terminate=True)
     wait_for_state(result, "REVOKED")
     hold.release()
@@ -193,6 +193,21 @@ def test_a_task_that_comes_up_after_its_expiry_is_not_run(user, tmp_path: Path, 
     wait_for(lambda: user.outcomes(result.id), "its outcome")
     assert user.outcomes(result.id) == ["expired"]
     assert lines(mark) == []
+
+
+def test_what_a_worker_prefetched_is_not_run_after_its_expiry(
+    user, module_redis, file, tmp_path: Path
+) -> None:
+    with celery_user(module_redis, tmp_path, PREFETCHING, queues_file=file) as other:
+        busy, mark = Busy(other, tmp_path, 1), tmp_path / "ran"
+        waiting = other.sig("now_s", mark=str(mark)).apply_async(expires=0.5)
+        wait_for(lambda: other.backlog().in_flight == 2, "one that the worker holds")
+        time.sleep(0.5)
+        busy.hold.release()
+        wait_for_state(waiting, "REVOKED")
+        wait_for(lambda: other.outcomes(waiting.id), "its outcome")
+        assert other.outcomes(waiting.id) == ["expired"]
+        assert lines(mark) == []
 
 
 def test_a_task_that_expires_before_it_is_due_is_not_run(user, tmp_path: Path) -> None:

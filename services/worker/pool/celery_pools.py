@@ -38,6 +38,9 @@ class _Counted:
         if soft_s and hard_s and soft_s >= hard_s:
             # The pool would watch for the hard limit only after the soft one.
             options["soft_timeout"] = None
+        # It is fed nothing ahead, so that nothing expires in it.
+        options.pop("expires_s", None)
+        options.pop("on_expired", None)
         self._next = key = self._next + 1
         self._held[key] = None
         for name in ("callback", "error_callback"):

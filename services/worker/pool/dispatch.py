@@ -130,10 +130,14 @@ class Dispatcher:
         """The first task that waits and can be sent at all."""
         while self._backlog:
             job = self._backlog[0]
-            if job.encode():
+            if job.expired():
+                self._backlog.popleft()
+                job.expire()
+            elif job.encode():
                 job.expected_s = self._pace.expected_s(job.name)
                 return job
-            self._backlog.remove(job)
+            else:
+                self._backlog.remove(job)
         return None
 
     def _send(self, child: PoolProcess) -> None:

@@ -16,7 +16,8 @@ logger = get_logger(__name__)
 class Job:
     """What Celery gets back from `apply_async`, and all that the pool knows of one task.
 
-    Replaces billiard's `ApplyResult`. It keeps the contract of the callbacks, and `terminate`.
+    Replaces billiard's `ApplyResult`. It keeps the contract of the callbacks, and `terminate`. New
+    are `expires_s`, since the epoch, after which it does not begin, and `on_expired`, its outcome then.
     """
 
     __slots__ = (
@@ -24,6 +25,8 @@ class Job:
         "_accept_callback",
         "_callback",
         "_error_callback",
+        "_expires_s",
+        "_on_expired",
         "_on_terminate",
         "_propagate",
         "_timeout_callback",
@@ -57,6 +60,8 @@ class Job:
         self._error_callback = get("error_callback")
         self._accept_callback = get("accept_callback")
         self._timeout_callback = get("timeout_callback")
+        self._expires_s: float | None = get("expires_s")
+        self._on_expired = get("on_expired")
         self._propagate = tuple(get("callbacks_propagate") or ())
         self._on_terminate: Callable[[], None] = on_terminate
         self.handed_over_s = time.monotonic()
@@ -69,6 +74,14 @@ class Job:
         """It was called off: if it dies of a signal, that is why; if it has not begun, it ends."""
         self.terminated = signum
         self._on_terminate()
+
+    def expired(self) -> bool:
+        """Whether it is too late to begin it."""
+        return self._expires_s is not None and time.time() > self._expires_s
+
+    def expire(self) -> None:
+        """Tell that it expired while it waited."""
+        self._tell(self._on_expired)
 
     def encode(self) -> bool:
         """Make the bytes that go to a child; False if it cannot be sent, and has failed of it."""

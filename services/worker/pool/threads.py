@@ -151,6 +151,9 @@ class ThreadPool(BasePool):
             job = self._jobs.get()
             if job is None:
                 return
+            if job.expired():
+                self._say(partial(self._expire, job))
+                continue
             began_s = time.monotonic()
             self._current[ident] = job, began_s
             self._say(partial(job.accept, os.getpid(), began_s))
@@ -177,6 +180,10 @@ class ThreadPool(BasePool):
         self.refresh()
         if self.room():
             self.on_room()
+
+    def _expire(self, job: Job) -> None:
+        self._held -= 1
+        job.expire()
 
     def _settle(self, job: Job, tell: Callable[[], None], spent_s: float) -> None:
         self._held -= 1
