@@ -56,8 +56,8 @@ class LaneHolder:
         seconds, micros = self.client.time()
         return int(seconds) * 1000 + int(micros) // 1000
 
-    def tend(self) -> Any:
-        return self._ask(self._commands.tend())
+    def tend(self, asked_ms: int | None = None) -> Any:
+        return self._ask(self._commands.tend(asked_ms))
 
     def _dead(self) -> list[str]:
         return [name.decode() for name in self.client.zrange(keys.dead_letters(self.lane), 0, -1)]

@@ -128,7 +128,11 @@ def _scalers(scope: Scope) -> Iterator[User]:
         _counting(lanes),
         Grant(("lindex",), reads=_lists(*lanes)),
         Grant(_RUN, keys=tuple(tended)),
-        Grant(script_commands("tend"), keys=tuple(name for name in tended if name not in intakes)),
+        Grant(
+            tuple(command for command in script_commands("tend") if command != "hset"),
+            keys=tuple(name for name in tended if name not in intakes),
+        ),
+        Grant(("hset",), writes=tuple(map(keys.epochs, lanes))),
     )
     yield User("scaler", "scaler", broker=broker)
 

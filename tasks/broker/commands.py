@@ -45,10 +45,12 @@ class Commands:
     def claim(self, room: int, acks: Sequence[str] = ()) -> Command:
         """Acknowledge, and claim up to `room` messages."""
         before = self._ledger.reserve(room)
-        options = self._options
-        names = [self._claims, self._epochs, *self._dead, keys.intake(options.lane), *self._ready]
+        options, lane = self._options, self._options.lane
+        beside = [keys.delayed(lane), *self._dead, keys.intake(lane)]
+        names = [self._claims, self._epochs, *beside, *self._ready]
         limits = (options.max_deliveries, options.message_limit_bytes, *self._kept)
-        return _call("claim", names, (*self._identity(), room, before, *limits, *acks))
+        asked = (*self._identity(), room, before, *limits, self._ledger.worst)
+        return _call("claim", names, (*asked, *acks))
 
     def wait(self, limit_s: float) -> Command:
         """Wait for a message and put it where the claim that follows takes it first."""

@@ -64,6 +64,8 @@ def leases(lane: str) -> str:
 def epochs(lane: str) -> str:
     """Hash: worker -> number of its present connection; what an older one sends is refused.
 
+    `?` and worker -> how often it was missed after its lease ran out, and when last.
+
     Written by: worker, scaler.
     """
     return f"laneway:{{{lane}}}:epochs"

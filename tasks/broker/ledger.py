@@ -57,6 +57,11 @@ class Ledger:
         self.number += room
         return before
 
+    @property
+    def worst(self) -> int:
+        """Deliveries of what is held and was delivered most often; 0 if nothing is held."""
+        return max((claim.deliveries for claim in self.held.values()), default=0)
+
     def take(self, numbered: Iterable[tuple[int, int, int, bytes]]) -> list[Claim]:
         """Note what Redis says was claimed: number, deliveries, turn, message."""
         claims = [

@@ -353,6 +353,7 @@ class LaneLink:
         if pair.reconciled.late or pair.reconciled.lost:
             self.listener.on_late(pair.reconciled.late, pair.reconciled.lost)
         self.listener.on_up(pair.returned)
+        self._tend()
         self.pump_soon()
 
     def _read(self, wire: Wire) -> None:

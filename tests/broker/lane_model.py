@@ -7,6 +7,7 @@ place a message can be in, so that nothing can vanish in it unseen.
 import json
 import math
 import re
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -17,6 +18,8 @@ from laneway.tasks.broker.commands import HoldOptions
 
 FENCED = [-1]
 STALE_MS = 2_000
+DOUBT_MS, DOUBTS = 1_000, 5
+ASIDE_MS = 1_000
 READ = """
 local read = {list = {'LRANGE', 0, -1}, hash = {'HGETALL'}, zset = {'ZRANGE', 0, -1, 'WITHSCORES'}}
 local found = {}
@@ -80,6 +83,8 @@ class Lane:
     claims: dict[str, Message] = field(default_factory=dict)
     leases: dict[str, int] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
+    doubts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Of workers whose lease ran out: how often they were missed, and when last."""
     delayed: list[tuple[int, Message]] = field(default_factory=list)
     dead: Counter[Letter] = field(default_factory=Counter)
 
@@ -112,7 +117,8 @@ def read_lane(client: Any, lane: str, *, priorities: bool = True) -> Lane:
         intake=[read_entry(entry, 1) for entry in intake],
         claims={claim.decode(): read_record(record) for claim, record in claims.items()},
         leases={worker.decode(): int(until) for worker, until in leases.items()},
-        epochs={worker.decode(): int(epoch) for worker, epoch in epochs.items()},
+        epochs={w.decode(): int(epoch) for w, epoch in epochs.items() if w[:1] != b"?"},
+        doubts={w[1:].decode(): _doubt(seen) for w, seen in epochs.items() if w[:1] == b"?"},
         delayed=[(int(due), read_record(record)) for record, due in delayed.items()],
         dead=Counter(_read_letter(record) for record in letters.values()),
     )
@@ -120,6 +126,11 @@ def read_lane(client: Any, lane: str, *, priorities: bool = True) -> Lane:
 
 def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _doubt(seen: bytes) -> tuple[int, int]:
+    times, last_ms = seen.split()
+    return int(times), int(last_ms)
 
 
 def _read_letter(record: bytes) -> Letter:
@@ -147,6 +158,7 @@ class LaneModel(Lane):
         self.next_turn_us = 0
         self.published: Counter[bytes] = Counter()
         self.acked: Counter[bytes] = Counter()
+        self._heads: list[tuple[int, str]] = []
         self.expired: set[str] = set()
         """Claims that were taken from their worker."""
 
@@ -169,7 +181,9 @@ class LaneModel(Lane):
         if self.ready[1]:
             self.intake.insert(0, self.ready[1].pop())
 
-    def claim(self, worker: str, epoch: int, room: int, before: int, acks: Sequence[str]) -> Any:
+    def claim(
+        self, worker: str, epoch: int, room: int, before: int, worst: int, acks: Sequence[str]
+    ) -> Any:
         if self.epochs.get(worker) != epoch:
             self.ready[1] += self.intake
             self.intake.clear()
@@ -180,6 +194,7 @@ class LaneModel(Lane):
                 self.acked[ended.raw] += 1
         claimed: list[Any] = []
         buried: list[Any] = []
+        aside, first = 0, before
         for step, source in [(1, self.intake), *self.ready.items()]:
             while room > 0 and source:
                 message = source.pop()
@@ -187,6 +202,15 @@ class LaneModel(Lane):
                 if kind is not None:
                     buried += [kind.encode(), message.raw if kind != "too large" else b""]
                     continue
+                delivery = message.deliveries + 1
+                last = self.options.max_deliveries
+                if min(delivery, worst) > 1 and (delivery >= last or worst >= last):
+                    aside += 1
+                    head = f"{message.deliveries} {step} {worker}/{first}/{aside}"
+                    due_ms = self.now_ms + ASIDE_MS + aside
+                    self._delay(due_ms, replace(message, step=step), head)
+                    continue
+                worst = max(worst, delivery)
                 room -= 1
                 before += 1
                 held = replace(message, deliveries=message.deliveries + 1, step=step)
@@ -240,22 +264,34 @@ class LaneModel(Lane):
             if self.epochs.get(worker) != epoch:
                 return FENCED
             self.leases[worker] = self.now_ms + self.options.lease_ms
+            self.doubts.pop(worker, None)
         due = [entry for entry in self.delayed if entry[0] <= self.now_ms][:most]
+        self.delayed, self._heads = self.delayed[len(due) :], self._heads[len(due) :]
         for entry in reversed(due):
-            self.delayed.remove(entry)
             self.ready[entry[1].step].append(entry[1])
-        fresh = asked_ms is None or (asked_ms > 0 and self.now_ms - asked_ms <= STALE_MS)
-        taken = self._reclaim(most) if fresh else 0
+        gone = [w for w, until in self.leases.items() if until < self.now_ms]
+        if asked_ms == 0:
+            gone = [worker for worker in gone if self._doubted(worker)]
+        elif asked_ms is not None and self.now_ms - asked_ms > STALE_MS:
+            gone = []
+        taken = self._reclaim(gone, most)
         upcoming = self.delayed[0][0] if self.delayed else -1
         low = sum(len(self.ready[step]) for step in (2, 3, 4))
         ready = len(self.intake) + len(self.ready[1]) + low
         return [self.now_ms, len(due), taken, upcoming, ready, low]
 
-    def _reclaim(self, most: int) -> int:
+    def _doubted(self, worker: str) -> bool:
+        """Note that it is missed; whether that was often enough."""
+        times, last_ms = self.doubts.get(worker, (0, 0))
+        if abs(self.now_ms - last_ms) >= DOUBT_MS:
+            self.doubts[worker] = times, last_ms = times + 1, self.now_ms
+        return times >= DOUBTS
+
+    def _reclaim(self, gone: list[str], most: int) -> int:
         taken = 0
-        gone = [w for w, until in self.leases.items() if until < self.now_ms]
         for worker in sorted(gone, key=lambda name: (self.leases[name], name)):
             self.epochs.pop(worker, None)
+            self.doubts.pop(worker, None)
             for claim in self._claims_of(worker):
                 if taken == most:
                     break
@@ -272,6 +308,7 @@ class LaneModel(Lane):
         if present is not None and present > epoch:
             return FENCED
         self.epochs[worker] = epoch
+        self.doubts.pop(worker, None)
         self.leases[worker] = self.now_ms + self.options.lease_ms
         still = {claim for claim in known if claim in self.claims}
         unknown = [claim for claim in self._claims_of(worker) if claim not in still]
@@ -289,6 +326,7 @@ class LaneModel(Lane):
             self.ready[held.step].append(replace(held, deliveries=held.deliveries - 1))
         self.leases.pop(worker, None)
         del self.epochs[worker]
+        self.doubts.pop(worker, None)
         return [self.now_ms, len(back)]
 
     def take_turn(self, interval_us: int, given_ms: int) -> int | None:
@@ -304,9 +342,11 @@ class LaneModel(Lane):
         owned = (claim for claim in self.claims if owner_of(claim) == worker)
         return sorted(owned, key=number_of, reverse=True)
 
-    def _delay(self, due_ms: int, message: Message) -> None:
-        self.delayed.append((due_ms, message))
-        self.delayed.sort(key=lambda entry: entry[0])
+    def _delay(self, due_ms: int, message: Message, head: str = "") -> None:
+        """`head` is how its record begins, where others may be due at the same time."""
+        at = bisect(self._heads, (due_ms, head))
+        self._heads.insert(at, (due_ms, head))
+        self.delayed.insert(at, (due_ms, message))
 
     def _bury(self, message: Message, kind: str, reason: str) -> None:
         self.dead[Letter(replace(message, turn=0), kind, reason)] += 1

@@ -179,3 +179,12 @@ def publish(client: Any, *numbers: int) -> list[bytes]:
     for entry in sent:
         client.lpush(LANE, entry)
     return sent
+
+
+def waiting(client: Any) -> int:
+    """How many workers wait for a message."""
+    return sum(each["cmd"] == "blmove" for each in client.client_list())
+
+
+def wait_until_waiting(loop: Loop, client: Any, count: int) -> None:
+    loop.turn_until(lambda: waiting(client) == count, f"{count} workers that wait")

@@ -60,7 +60,7 @@ MATRIX: list[tuple[str, list[str], list[str]]] = [
     # what Laneway notes of a lane
     ("HLEN laneway:{mail}:claims", ["worker-mail", *COUNTERS], []),
     ("HGET laneway:{mail}:claims x", ["worker-mail", "scaler"], DEAD),
-    ("HSET laneway:{mail}:claims x y", ["worker-mail"], ["submitter", "gateway", "ops"]),
+    ("HSET laneway:{mail}:claims x y", ["worker-mail"], ["submitter", "gateway", "scaler", "ops"]),
     ("HDEL laneway:{mail}:claims x", ["worker-mail", "scaler"], DEAD),
     ("HGET laneway:{side}:epochs x", ["worker-side", "scaler"], []),
     ("HGET laneway:{side-2}:epochs x", ["worker-side-2", "scaler"], []),

@@ -5,7 +5,7 @@ import redis
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from broker.lane_model import read_lane
-from broker.link_harness import LANE, Loop, message, publish, workers
+from broker.link_harness import LANE, Loop, message, publish, wait_until_waiting, workers
 from laneway.tasks.broker import keys
 from laneway.tasks.broker.transport import delayed_record
 from redis_server import RedisServer, running_redis
@@ -13,7 +13,6 @@ from redis_server import RedisServer, running_redis
 pytestmark = pytest.mark.broker
 
 READY = keys.ready_lists(LANE)
-WAIT_COMMAND = "blmove"
 
 
 @pytest.fixture
@@ -25,15 +24,6 @@ def client(redis_server: RedisServer):
 @pytest.fixture
 def port(redis_server: RedisServer) -> int:
     return redis_server.port
-
-
-def waiting(client) -> int:
-    """How many workers wait for a message."""
-    return sum(each["cmd"] == WAIT_COMMAND for each in client.client_list())
-
-
-def wait_until_waiting(loop: Loop, client, count: int) -> None:
-    loop.turn_until(lambda: waiting(client) == count, f"{count} workers that wait")
 
 
 def calls(client, command: str) -> int:
@@ -132,20 +122,6 @@ def test_messages_of_lower_priority_are_found_though_nobody_waits_for_them(
 
         [held] = read_lane(client, LANE).claims.values()
         assert held.step == step
-
-
-def test_a_wake_up_and_a_claim_never_fill_the_same_room_twice(client, port) -> None:
-    with workers(port, "w1", room=1) as worker:
-        wait_until_waiting(worker.loop, client, 1)
-        client.lpush(READY[3], message(1))  # for which nobody waits
-        worker.expect(1)
-
-        publish(client, 2)
-        worker.loop.turn_for(0.2)
-        assert len(worker.claims) == 1
-
-        worker.link.ack(worker.claims[0].id)
-        worker.expect(2)
 
 
 def test_a_delayed_message_comes_when_it_is_due(client, port) -> None:

@@ -38,7 +38,7 @@ class Hand:
     """A worker's commands, one at a time, by this version's scripts or by a later one's."""
 
     def __init__(self, client: "redis.Redis", name: str, *, later: bool = False) -> None:
-        options = HoldOptions(lane=LANE, worker=name, lease_ms=LEASE_MS, max_deliveries=9)
+        options = HoldOptions(lane=LANE, worker=name, lease_ms=LEASE_MS, max_deliveries=10)
         self._client, self._later = client, later
         self.ledger = Ledger(name)
         self._commands = Commands(options, self.ledger)

@@ -60,6 +60,37 @@ def test_what_a_worker_held_that_is_gone_goes_back_to_the_head_in_order(
     assert not redis.exists(keys.claims(LANE), keys.leases(LANE), keys.epochs(LANE))
 
 
+def test_what_the_dead_held_goes_back_though_no_worker_lives_for_long(redis, redis_server) -> None:
+    """Each comes, looks once and dies: Redis may have been away, as far as it knows."""
+    with lane_holder(redis_server, LANE, "gone") as holder:
+        holder.send(b"held")
+        holder.claim()
+    expire(redis, "gone")
+    for life in range(4):
+        with (
+            lane_holder(redis_server, LANE, f"brief-{life}") as brief,
+            lane_holder(redis_server, LANE, f"beside-{life}") as beside,
+        ):
+            assert (brief.tend(0)[2], beside.tend(0)[2]) == (0, 0)
+        time.sleep(1.0)
+    with lane_holder(redis_server, LANE, "last") as last:
+        assert last.tend(0)[2] == 1
+        assert [claim.message for claim in last.claim()] == [b"held"]
+    assert not [field for field in redis.hkeys(keys.epochs(LANE)) if "gone" in field]
+
+
+def test_a_worker_that_comes_back_is_no_longer_missed(redis, redis_server) -> None:
+    with lane_holder(redis_server, LANE) as holder, lane_holder(redis_server, LANE, "new") as new:
+        holder.send(b"held")
+        holder.claim()
+        for _ in range(5):
+            expire(redis, "w1")
+            assert new.tend(0)[2] == 0
+            holder.tend()
+            time.sleep(0.2)
+        assert redis.hlen(keys.claims(LANE)) == 1
+
+
 def test_a_worker_that_lives_keeps_what_it_holds(redis, redis_server) -> None:
     with lane_holder(redis_server, LANE) as holder:
         holder.send(b"held")

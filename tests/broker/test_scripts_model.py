@@ -189,7 +189,7 @@ class LaneMachine(RuleBasedStateMachine):
     def send_claim(self, worker: Worker, room: int, acks: list[str], fate: Fate) -> None:
         ledger, name, epoch, before = worker.ledger, worker.options.worker, 0, 0
         epoch, before = ledger.epoch, ledger.number
-        ought = partial(self.model.claim, name, epoch, room, before, acks)
+        ought = partial(self.model.claim, name, epoch, room, before, ledger.worst, acks)
         answer = self.tell(worker, worker.commands.claim(room, acks), ought, fate)
         if answer is None:
             return

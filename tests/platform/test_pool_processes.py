@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from celery import signals
 
-from laneway.services.worker.pool import ProcessPool, ThreadPool, watch_exits
+from laneway.services.worker.pool import ProcessPool, watch_exits
 from laneway.services.worker.pool.process_child import resident_kib
 from pool_cases import terminate
 from pool_harness import Marks, running_pool
@@ -380,26 +380,3 @@ def teach(run, target, *args):
 def argument(told):
     """The mark that a task of `mark` leaves."""
     return told.job.args[1]
-
-
-@pytest.mark.parametrize("pool_class", [ProcessPool, ThreadPool])
-def test_what_expires_while_it_waits_does_not_run(pool_class, path, tmp_path):
-    expired = []
-    with running_pool(pool_class, concurrency=1) as run:
-        release = tmp_path / "release"
-        holding = run.send(tasks.hold, path, str(release))
-        run.until(lambda: holding.accepted, "the task to run")
-        soon_s = time.time() + 0.2
-        sent = run.send(
-            tasks.give, expires_s=soon_s, on_expired=lambda: sent.events.append("expired")
-        )
-        lasting = run.send(tasks.give, expires_s=soon_s + 3_600, on_expired=expired.append)
-        run.until(lambda: time.time() > soon_s, "its expiry")
-        release.touch()
-        run.until_told(holding, sent, lasting)
-    assert [told.events for told in (holding, sent, lasting)] == [
-        ["success"],
-        ["expired"],
-        ["success"],
-    ]
-    assert (sent.accepted, expired) == ([], [])

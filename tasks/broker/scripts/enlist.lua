@@ -11,6 +11,7 @@ if present and tonumber(present) > tonumber(ARGV[2]) then return {-1} end
 begin_writing(KEYS[1])
 local now = now_ms()
 redis.call('HSET', KEYS[2], worker, ARGV[2])
+redis.call('HDEL', KEYS[2], doubt(worker))
 redis.call('ZADD', KEYS[3], now + tonumber(ARGV[3]), worker)
 
 local thought, still, back = {}, {}, {}

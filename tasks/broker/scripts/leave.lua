@@ -20,5 +20,5 @@ for _, number in ipairs(numbers) do
   redis.call('RPUSH', KEYS[3 + record.step], for_list(record))
 end
 redis.call('ZREM', KEYS[3], worker)
-redis.call('HDEL', KEYS[2], worker)
+redis.call('HDEL', KEYS[2], worker, doubt(worker))
 return {now_ms(), #numbers}

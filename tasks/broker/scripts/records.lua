@@ -69,6 +69,11 @@ local function worker_of(claim)
   return string.match(claim, '^(.*)/%d+$') or claim
 end
 
+-- Where it is noted, among the epochs, that a worker whose lease ran out stayed away.
+local function doubt(worker)
+  return '?' .. worker
+end
+
 -- The last claimed comes first: pushed in this order, the first claimed ends up at the head.
 local function later_claim(a, b)
   local number_a, number_b = tonumber(string.match(a, '%d+$')), tonumber(string.match(b, '%d+$'))

@@ -1,17 +1,20 @@
 -- Looks after a lane: renews the caller's lease, lets due messages go, takes back what the dead held.
 -- KEYS  claims, epochs, leases, delayed, intake, then the ready lists by priority
 -- ARGV  worker (empty: nobody's lease is renewed), its epoch, lease (ms), most messages to move,
---       when it asks (ms, as far as it knows Redis's clock; now if not given), or 0 if nobody is to
---       be called gone
+--       when it asks (ms, as far as it knows Redis's clock; now if not given), or 0 if it has come
+--       only now, and others may be on their way as well
 -- Returns {-1} for a worker that lost its lease; else
 -- {now (ms), due messages moved, messages taken back, time of the next delayed (ms) or -1,
 --  messages on the ready lists, those on the lists of lower priority}.
-local STALE_MS = 2000
+local STALE_MS, DOUBT_MS, DOUBTS = 2000, 1000, 5
 local worker, most = ARGV[1], tonumber(ARGV[4])
 if worker ~= '' and redis.call('HGET', KEYS[2], worker) ~= ARGV[2] then return {-1} end
 begin_writing(KEYS[1])
 local now = now_ms()
-if worker ~= '' then redis.call('ZADD', KEYS[3], now + tonumber(ARGV[3]), worker) end
+if worker ~= '' then
+  redis.call('ZADD', KEYS[3], now + tonumber(ARGV[3]), worker)
+  redis.call('HDEL', KEYS[2], doubt(worker))
+end
 
 local moved, due = 0, redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0, most)
 -- The head of a list is its right end: what has been due longest goes there last.
@@ -26,8 +29,24 @@ end
 -- after a stall their renewals may be right behind.
 local taken, gone = 0, {}
 local asked = tonumber(ARGV[5] or now)
-if asked > 0 and now - asked <= STALE_MS then
+if now - asked <= STALE_MS or asked == 0 then
   gone = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. now, 'LIMIT', 0, 100)
+end
+if asked == 0 then
+  -- Where no worker lives for long, nobody would ever be called gone. So each second in which one
+  -- stayed away though Redis was there is noted, whoever saw it.
+  local doubted = {}
+  for _, name in ipairs(gone) do
+    local seen = redis.call('HGET', KEYS[2], doubt(name))
+    local times, last = string.match(seen or '', '^(%d+) (%d+)$')
+    times = tonumber(times or 0)
+    if math.abs(now - tonumber(last or 0)) >= DOUBT_MS then
+      times = times + 1
+      redis.call('HSET', KEYS[2], doubt(name), string.format('%d %.0f', times, now))
+    end
+    if times >= DOUBTS then doubted[#doubted + 1] = name end
+  end
+  gone = doubted
 end
 if #gone > 0 then
   local owned = {}
@@ -38,7 +57,7 @@ if #gone > 0 then
   end
   for _, name in ipairs(gone) do
     -- Fenced before the first of its claims goes, though the rest may have to wait.
-    redis.call('HDEL', KEYS[2], name)
+    redis.call('HDEL', KEYS[2], name, doubt(name))
     table.sort(owned[name], later_claim)
     for at, claim in ipairs(owned[name]) do
       if taken >= most then break end
