@@ -132,7 +132,8 @@ def live_through(
 def _send(client: LaneClient, fate: Fate, kwargs: dict[str, Any], mark: Path) -> Sent:
     if fate.name == "revoked":
         task_id = f"revoked-on-{client.lane}"
-        client.app.control.revoke(task_id, reply=True, timeout=10, limit=1)
+        this = {"pattern": f"{client.lane}@*", "matcher": "glob"}  # workers of other lanes live too
+        client.app.control.revoke(task_id, reply=True, timeout=10, limit=1, **this)
         return client.send_with(fate.task, {"task_id": task_id}, **kwargs)
     if fate.name == "expired":
         past = datetime.now(UTC) + timedelta(milliseconds=1)

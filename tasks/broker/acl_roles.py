@@ -103,7 +103,7 @@ def _workers(scope: Scope) -> Iterator[User]:
 def _lane_work(scope: Scope, lane: str, queue: Queue) -> tuple[Grant, ...]:
     """A worker on its lane."""
     return (
-        Grant(("client|id", "client|unblock")),
+        _WAITING,
         _holding(lane),
         Grant((*_RUN, *script_commands("take_turn")), keys=_rates(queue)),
         Grant(("zrangebyscore",), reads=(keys.revoked(),)),
@@ -147,6 +147,7 @@ def _operators(scope: Scope) -> Iterator[User]:
         *_revoking(scope),
         *_dead_letter_work(lanes),
         *_binding(keys.CONTROL_REPLIES),
+        _WAITING,
         _holding(keys.control_reply("*")),
         Grant(("llen", "rpop", "brpop", "del", "pexpire"), keys=_lists(keys.control_reply("*"))),
     )
@@ -271,6 +272,10 @@ def _holding(lane: str) -> Grant:
     own = (*_RUN, "blmove", "lpush", "zadd", "zscan", "lindex", *_COUNTS)
     names = (*_tended(lane), keys.dead_letters(lane), keys.dead_records(lane))
     return Grant((*own, *scripts), keys=(*names, keys.stock_unacked(lane)))
+
+
+_WAITING = Grant(("client|id", "client|unblock"))
+"""For a message, and to stop it."""
 
 
 def _kombu_work(lane: str) -> tuple[Grant, ...]:
