@@ -30,7 +30,7 @@ from laneway.services.local.redis_server import redis_binary
 
 ARMS = ("laneway", "stock")
 JOBS = 3
-LIMITS_S = {"short": 300.0, "medium": 900.0, "full": 3_600.0}
+LIMITS_S = {"short": 300.0, "medium": 900.0, "full": 7_200.0}
 """After which whatever still runs is ended, and told as not kept."""
 
 LEDGER_PAGE = Path("docs/loss-ledger.md")
