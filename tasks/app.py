@@ -17,12 +17,13 @@ from laneway.tasks.broker.keys import FIRST_PUBLISHED_AT, PUBLISHED_AT
 from laneway.tasks.broker.link import LaneLink
 from laneway.tasks.broker.options import (
     consumer_options,
+    kombu_broker,
     make_link,
     producer_options,
     tls_options,
     transport_of,
 )
-from laneway.tasks.broker.results import PREFIX as RESULTS
+from laneway.tasks.broker.results import backend_url
 from laneway.tasks.brokers import broker_of, fitting, producer_of
 from laneway.tasks.builtin import BUILTIN_TASKS, home_queue
 from laneway.tasks.errors import CatalogueError, ConfigurationError, UnknownQueue
@@ -312,12 +313,15 @@ def route(catalogue: Catalogue, task: str, payload: Mapping[str, Any] | None = N
 
 def _broker(settings: Settings, broker: str | None) -> dict[str, Any]:
     url = broker_url(settings, broker)
-    return {"broker_url": url, "broker_use_ssl": tls_options(settings, url)}
+    return {
+        "broker_url": kombu_broker(url),
+        "broker_transport": transport_of(settings, url),
+        "broker_use_ssl": tls_options(settings, url),
+    }
 
 
 def _common(settings: Settings) -> dict[str, Any]:
     return {
-        "broker_transport": transport_of(settings),
         "broker_connection_timeout": settings.broker_timeout_s,
         # A worker outlives any outage of Redis; readiness says that it waits.
         "broker_connection_retry_on_startup": True,
@@ -351,7 +355,7 @@ def _queues(catalogue: Catalogue) -> dict[str, Any]:
 
 def _results(settings: Settings) -> dict[str, Any]:
     return {
-        "result_backend": RESULTS + settings.results,
+        "result_backend": backend_url(settings.results),
         "redis_backend_use_ssl": tls_options(settings, settings.results),
         "result_expires": settings.result_expires_s,
         "redis_socket_timeout": settings.broker_timeout_s,

@@ -17,7 +17,12 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from laneway.tasks.broker.client import broker_url
-from laneway.tasks.broker.options import producer_options, tls_options
+from laneway.tasks.broker.options import (
+    kombu_broker,
+    producer_options,
+    tls_options,
+    transport_of,
+)
 
 _MARK = "laneway_broker"
 """Attribute of a producer that was made for another broker than Celery's: its name."""
@@ -122,4 +127,7 @@ def _connection(app: Any, broker: str | None) -> Any:
     catalogue = app.catalogue if app.lane is None else None
     options = {"lane_link": None, "room": None, **producer_options(app.settings, catalogue, broker)}
     ssl = tls_options(app.settings, url) or False
-    return app.connection_for_write(url, ssl=ssl, transport_options=options)
+    transport = transport_of(app.settings, url)
+    return app.connection_for_write(
+        kombu_broker(url), ssl=ssl, transport=transport, transport_options=options
+    )

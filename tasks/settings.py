@@ -52,7 +52,8 @@ class Settings(BaseSettings):
     broker_url: str = Field(
         repr=False,
         default="redis://127.0.0.1:6379/0",
-        description="Redis that holds the lanes: redis:// or rediss://.",
+        description="Redis that holds the lanes: redis://, rediss:// or "
+        "sentinel://HOST:26379,HOST:26379/0?master=NAME.",
     )
     broker_username: str | None = Field(None, description="ACL user, if the URL names none.")
     broker_password: SecretStr | None = Field(

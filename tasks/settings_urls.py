@@ -9,6 +9,8 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from pydantic import BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
+from laneway.tasks.redis_urls import is_sentinel, parse_sentinel
+
 Value = TypeVar("Value")
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,46}[a-z0-9])?")
@@ -53,6 +55,9 @@ ByName = Annotated[tuple[tuple[str, Value], ...], NoDecode, BeforeValidator(_pai
 
 def check_redis_url(value: str, what: str = "") -> None:
     """Raises ValueError unless the URL is of a Redis server; `what` says whose it is."""
+    if is_sentinel(value):
+        _check_sentinel(value, what)
+        return
     try:
         parts = urlsplit(value)
         _ = parts.port
@@ -63,17 +68,27 @@ def check_redis_url(value: str, what: str = "") -> None:
         ) from None
     if parts.scheme not in {"redis", "rediss"}:
         raise ValueError(
-            f"{what}must start with redis:// or rediss://. Name the server itself: Redis Sentinel "
-            "and Unix sockets are not supported yet"
+            f"{what}must start with redis://, rediss:// or sentinel://. Unix sockets are not "
+            f"supported; lanes on a Redis Cluster are for apps of Celery's own: docs/redis.md"
         )
 
 
+def _check_sentinel(value: str, what: str) -> None:
+    try:
+        parse_sentinel(value)
+    except ValueError as error:
+        raise ValueError(f"{what}cannot be used: {error}") from None
+
+
 def same_server(url: str, other: str) -> bool:
-    """Whether two URLs name the same host and port."""
+    """Whether two URLs name the same server: by host and port, or by what Sentinels call it."""
     return _server(url) == _server(other)
 
 
-def _server(url: str) -> tuple[str | None, int]:
+def _server(url: str) -> object:
+    if is_sentinel(url):
+        named = parse_sentinel(url)
+        return named.hosts, named.master
     parts = urlsplit(url)
     return parts.hostname, parts.port or 6379
 

@@ -12,8 +12,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from laneway.tasks.broker.sentinel import connect_sentinel, connect_sentinel_async
 from laneway.tasks.errors import BrokerUnavailable, CatalogueError, SettingsError
 from laneway.tasks.queues import Catalogue, Queue
+from laneway.tasks.redis_urls import is_sentinel
 from laneway.tasks.settings import Settings
 
 
@@ -24,6 +26,8 @@ def connect(
     # A closed pooled connection deserves a second try; a slow answer does not.
     once_more = Retry(NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,))
     options = {"retry": once_more, **_options(url, timeout_s, ca_file), **options}
+    if is_sentinel(url):
+        return connect_sentinel(url, **options)
     return redis.Redis.from_url(url, **options)
 
 
@@ -31,7 +35,10 @@ def connect_async(url: str, timeout_s: float, ca_file: Path | None = None) -> "r
     """The same for an event loop."""
     import redis.asyncio as redis_asyncio
 
-    return redis_asyncio.Redis.from_url(url, **_options(url, timeout_s, ca_file))
+    options = _options(url, timeout_s, ca_file)
+    if is_sentinel(url):
+        return connect_sentinel_async(url, **options)
+    return redis_asyncio.Redis.from_url(url, **options)
 
 
 def _options(url: str, timeout_s: float, ca_file: Path | None) -> dict[str, Any]:

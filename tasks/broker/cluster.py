@@ -17,10 +17,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException
 
 from laneway.tasks.broker.commands import HoldOptions
-from laneway.tasks.broker.hosts import parse_hosts
 from laneway.tasks.broker.link import LaneLink
 from laneway.tasks.broker.transport import Channel, Transport, new_connection, worker_name
 from laneway.tasks.errors import SubmissionError
+from laneway.tasks.redis_urls import parse_hosts
 
 SCHEME = "redis+cluster"
 DEFAULT_PORT = 6_379

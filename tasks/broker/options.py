@@ -4,20 +4,35 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from laneway.tasks.broker import keys
-from laneway.tasks.broker.client import link_client
+from laneway.tasks.broker.client import broker_url, link_client
 from laneway.tasks.broker.commands import HoldOptions
 from laneway.tasks.broker.link import LaneLink
 from laneway.tasks.broker.publish import Room
-from laneway.tasks.broker.transport import Transport, new_connection, worker_name
+from laneway.tasks.broker.sentinel import kombu_options, kombu_url
+from laneway.tasks.broker.transport import (
+    SentinelTransport,
+    Transport,
+    new_connection,
+    worker_name,
+)
 from laneway.tasks.queues import Catalogue, Queue
+from laneway.tasks.redis_urls import is_sentinel
 from laneway.tasks.settings import Settings
 
 TRANSPORT = f"{Transport.__module__}:{Transport.__qualname__}"
+SENTINEL_TRANSPORT = f"{SentinelTransport.__module__}:{SentinelTransport.__qualname__}"
 
 
-def transport_of(settings: Settings) -> str | None:
-    """Which transport the app uses; None for the one that kombu has for the URL."""
-    return TRANSPORT if settings.transport == "laneway" else None
+def transport_of(settings: Settings, url: str) -> str | None:
+    """Which transport serves a broker; None for the one that kombu has for the URL."""
+    if settings.transport != "laneway":
+        return None
+    return SENTINEL_TRANSPORT if is_sentinel(url) else TRANSPORT
+
+
+def kombu_broker(url: str) -> str:
+    """A broker's URL as kombu reads it."""
+    return kombu_url(url) if is_sentinel(url) else url
 
 
 def producer_options(
@@ -31,7 +46,7 @@ def producer_options(
             publishes what its tasks go on with.
         broker: whose lanes are published to.
     """
-    options = _sockets(settings.broker_timeout_s / 2)
+    options = _options(settings, broker, settings.broker_timeout_s / 2)
     if catalogue is None or settings.transport != "laneway":
         return options
     lengths = {n: queue.max_length for n, queue in catalogue.items() if queue.broker == broker}
@@ -40,7 +55,7 @@ def producer_options(
 
 def consumer_options(settings: Settings, lane: str, queue: Queue, link: LaneLink) -> dict[str, Any]:
     """Transport options of the worker of one lane."""
-    options = _sockets(settings.broker_timeout_s)
+    options = _options(settings, queue.broker, settings.broker_timeout_s)
     if settings.transport == "laneway":
         return {**options, "lane_link": link}
     # Stock kombu keeps what all workers of a database hold under one key, if nobody names others,
@@ -87,8 +102,10 @@ def tls_options(settings: Settings, url: str) -> dict[str, Any] | None:
     }
 
 
-def _sockets(timeout_s: float) -> dict[str, Any]:
+def _options(settings: Settings, broker: str | None, timeout_s: float) -> dict[str, Any]:
+    url = broker_url(settings, broker)
     return {
+        **(kombu_options(url) if is_sentinel(url) else {}),
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
         "socket_keepalive": True,

@@ -10,10 +10,18 @@ from typing import Any
 from celery.backends.redis import RedisBackend
 from kombu.utils.encoding import bytes_to_str
 
+from laneway.tasks.broker.client import without_password
 from laneway.tasks.broker.scripting import run
+from laneway.tasks.broker.sentinel import connect_sentinel
+from laneway.tasks.redis_urls import is_sentinel
 
 LARGEST_BYTES = RedisBackend._MAX_STR_VALUE_SIZE  # noqa: SLF001 - Redis's own limit
-PREFIX = f"{__name__}:ResultBackend+"
+
+
+def backend_url(url: str) -> str:
+    """What Celery is to be told of the Redis of this URL as its result backend."""
+    kind = SentinelResultBackend if is_sentinel(url) else ResultBackend
+    return f"{__name__}:{kind.__name__}+{url}"
 
 
 class ResultBackend(RedisBackend):
@@ -44,3 +52,19 @@ class ResultBackend(RedisBackend):
 
     def _set_unless_done(self, key: str | bytes, value: str | bytes, expires_s: int) -> None:
         run(self.client, "store_result", [bytes_to_str(key)], [value, int(expires_s)])
+
+
+class SentinelResultBackend(ResultBackend):
+    """The same on a primary that Sentinel names; Celery's own knows its URLs in another form."""
+
+    def as_uri(self, include_password: bool = False) -> str:
+        """The URL as it may be shown, or with its password."""
+        return str(self.url) if include_password else without_password(str(self.url))
+
+    def _params_from_url(self, url: str, defaults: dict[str, Any]) -> dict[str, Any]:
+        self.url = url
+        place = {"host", "port", "db", "password"}
+        return {name: value for name, value in defaults.items() if name not in place}
+
+    def _get_pool(self, **params: Any) -> Any:
+        return connect_sentinel(str(self.url), **params).connection_pool

@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from laneway.services.cli.main import app
 from laneway.tasks.errors import ConfigurationError, SettingsError
+from laneway.tasks.redis_urls import parse_sentinel
 from laneway.tasks.settings import (
     Settings,
     current_settings,
@@ -112,6 +113,8 @@ def test_a_secret_is_hidden_wherever_settings_are_shown(secrets, name):
         ("BROKER_URL", "redis://:hush/hush@host/0"),
         ("BROKER_URL", "redis://[hush"),
         ("BROKER_URL", "redis://:hush\u2100@host/0"),
+        ("BROKER_URL", "sentinel://:hush\u2100@host/0?master=m"),
+        ("BROKER_URL", "sentinel://:hush@host:x/0?master=m"),
         ("EMBEDDER", "hush"),
         ("LOG_LEVEL", "hush"),
         ("LOG_FORMAT", "hush"),
@@ -226,9 +229,26 @@ def test_a_password_inside_a_url_does_not_show(monkeypatch):
     assert not any("hush" in text for text in (repr(load_settings()), shown.stdout))
 
 
-def test_the_cure_of_a_sentinel_is_told():
-    with pytest.raises(SettingsError, match=r"Sentinel.*not supported yet"):
+def test_the_cure_of_a_sentinel_without_its_primarys_name_is_told():
+    with pytest.raises(SettingsError, match=r"sentinel://host:26379/0\?master=NAME"):
         load_settings(broker_url="sentinel://host:26379/0")
+
+
+def test_sentinels_take_credentials_that_come_separately():
+    url = "sentinel://one:1,two:2/0?master=lanes"
+    found = load_settings(broker_url=url, broker_username="me", broker_password="p:w")
+    assert found.broker == "sentinel://me:p%3Aw@one:1,two:2/0?master=lanes"
+    assert found.results == found.broker
+    elsewhere = load_settings(
+        broker_url=url, broker_password="p:w", result_url="sentinel://one:1,two:2/0?master=results"
+    )
+    assert elsewhere.results == "sentinel://one:1,two:2/0?master=results"
+
+
+def test_sentinels_of_a_named_broker_may_part_their_hosts_by_an_encoded_comma(monkeypatch):
+    monkeypatch.setenv("LANEWAY_BROKERS", "hot=sentinel://one:1%2Ctwo:2/0?master=m,cold=redis://c")
+    url = load_settings().broker_named("hot")
+    assert parse_sentinel(url).hosts == (("one", 1), ("two", 2))
 
 
 def test_a_wait_that_redis_time_out_would_cut_off_is_refused():

@@ -2,13 +2,8 @@
 
 import pytest
 
-from laneway.tasks.broker.sentinel import (
-    SentinelUrl,
-    is_sentinel,
-    kombu_options,
-    kombu_url,
-    parse_sentinel,
-)
+from laneway.tasks.broker.sentinel import kombu_options, kombu_url
+from laneway.tasks.redis_urls import SentinelUrl, is_sentinel, parse_sentinel
 
 pytestmark = pytest.mark.unit
 
