@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from celery import Celery
+
 from laneway.tasks.app import LanewayApp, create_app, load_team_modules
 from laneway.tasks.broker import keys
 from laneway.tasks.broker.client import broker_client, result_client
@@ -37,13 +39,13 @@ def client_of(server: RedisServer, **settings: Any) -> Iterator[LanewayApp]:
     try:
         yield app
     finally:
-        _forget_results(app)
+        forget_results(app)
         app.close()
         broker_client(loaded).close()
         result_client(loaded).close()
 
 
-def _forget_results(app: LanewayApp) -> None:
+def forget_results(app: Celery) -> None:
     """Close what the results hold open; one that is collected later is not to open it anew."""
     consumer = app.backend.result_consumer
     consumer.stop()

@@ -1,11 +1,8 @@
 """`celery worker` on Laneway's transport: nothing of ours but the transport."""
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,87 +10,39 @@ import pytest
 from celery import Celery, chain, chord
 
 from celery_user import GET_S, lines
+from celery_worker import CeleryWorker, client_app, ready
 from lane_client import Hold
 from laneway.tasks.broker import keys
 from laneway.tasks.broker.backlog import Backlog, read_backlogs
 from redis_server import RedisServer
 from task_modules import plain_app
-from worker_harness import TASKS_FOLDER, wait_for
+from worker_harness import wait_for
 
 pytestmark = pytest.mark.platform
 
 LANE, OTHER, OWN = "plain", "plain-too", "plain-own"
 
 
-class PlainWorker:
-    """`celery -A plain_app worker`, ended by its pid. `transport` is kombu's own if empty."""
+class PlainWorker(CeleryWorker):
+    """A worker of `plain_app`. `transport` is kombu's own if empty."""
 
     transport = plain_app.TRANSPORT
 
     def __init__(self, server: RedisServer, folder: Path, lanes: str, *options: str) -> None:
-        self.log_file = folder / f"celery-{time.monotonic_ns()}.log"
-        environment = {
-            **os.environ,  # noqa: TID251 - handed on
-            "PYTHONPATH": str(TASKS_FOLDER),
-            "PLAIN_BROKER_URL": server.url,
-            "PLAIN_TRANSPORT": self.transport,
-        }
-        command = [sys.executable, "-m", "celery", "-A", "plain_app", "worker", "-l", "INFO"]
-        command += ["--without-mingle", "--without-gossip"]
-        with self.log_file.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*command, "-Q", lanes, "-n", f"{self.log_file.stem}@%h", *options],
-                env=environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def log(self) -> str:
-        return self.log_file.read_text(errors="replace")
-
-    def wait_until_ready(self) -> None:
-        def ready() -> bool:
-            assert self.process.poll() is None, self.log()
-            return " ready." in self.log()
-
-        wait_for(ready, "the worker")
-
-    def stop(self) -> int:
-        self.process.terminate()
-        return self.process.wait(30)
-
-    def kill(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, 9)
-            self.process.wait(10)
+        environment = {"PLAIN_BROKER_URL": server.url, "PLAIN_TRANSPORT": self.transport}
+        super().__init__("plain_app", folder, lanes, environment, *options)
 
 
-@contextmanager
 def plain_worker(
     server: RedisServer, folder: Path, lanes: str, *options: str
-) -> Iterator[PlainWorker]:
-    worker = PlainWorker(server, folder, lanes, *options)
-    try:
-        worker.wait_until_ready()
-        yield worker
-    finally:
-        worker.kill()
+) -> AbstractContextManager[CeleryWorker]:
+    return ready(PlainWorker(server, folder, lanes, *options))
 
 
 @pytest.fixture(scope="module")
 def app(module_redis: RedisServer) -> Iterator[Celery]:
-    if str(TASKS_FOLDER) not in sys.path:
-        sys.path.append(str(TASKS_FOLDER))
-    made = plain_app.create(module_redis.url)
-    made.set_default()
-    made.loader.import_default_modules()
-    yield made
-    consumer = made.backend.result_consumer
-    consumer.stop()
-    consumer._pubsub = None
-    made.backend.client.connection_pool.disconnect()
-    made.close()
+    with client_app(plain_app.create(module_redis.url)) as made:
+        yield made
 
 
 @pytest.fixture(scope="module", params=["prefork", "threads", "solo"])
@@ -101,7 +50,7 @@ def worker(
     request: pytest.FixtureRequest,
     module_redis: RedisServer,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[PlainWorker]:
+) -> Iterator[CeleryWorker]:
     folder = tmp_path_factory.mktemp("worker")
     with plain_worker(
         module_redis, folder, f"{LANE},{OTHER}", "-P", request.param, "-c", "2"
