@@ -2,14 +2,19 @@
 
 Celery's own backend reads a task's state before it writes the next, so as not to overwrite a
 success, and writes in a transaction: two trips, on each of which the task waits. Here a script does
-both. The layout in Redis and what readers see are Celery's.
+both. The layout in Redis and what readers see are Celery's. That a task has begun is stored by another
+thread, and not for a task of a moment: see `beginnings.py`.
 """
 
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from celery.backends.redis import RedisBackend
 from kombu.utils.encoding import bytes_to_str
+from redis.exceptions import RedisError
 
+from laneway.tasks.broker.beginnings import BEGINNINGS
 from laneway.tasks.broker.client import without_password
 from laneway.tasks.broker.scripting import run
 from laneway.tasks.broker.sentinel import connect_sentinel
@@ -36,10 +41,22 @@ class ResultBackend(RedisBackend):
         request: Any = None,
         **_: Any,
     ) -> Any:
+        if state == "STARTED" and BEGINNINGS.wanted:
+            begun = (task_id, result, state, traceback, request)
+            BEGINNINGS.note(task_id, partial(self._try_to_set, begun))
+        else:
+            BEGINNINGS.drop(task_id)
+            found = self._stored(task_id, result, state, traceback, request)
+            self.ensure(self._set_unless_done, found)
+        return result
+
+    def _stored(
+        self, task_id: str, result: Any, state: str, traceback: str | None, request: Any
+    ) -> tuple[str, str | bytes, int]:
+        """Key, value and expiry (seconds, 0 for none) of a state."""
         meta = self._get_result_meta(
             result=result, state=state, traceback=traceback, request=request
         )
-        key = self.get_key_for_task(task_id)
         value = self.encode({**meta, "task_id": bytes_to_str(task_id)})
         if len(value) > LARGEST_BYTES:
             raise ValueError(
@@ -47,11 +64,15 @@ class ResultBackend(RedisBackend):
                 "reference to it instead, or ignore_result."
             )
         expires_s = self.expires if state != "FAILURE" else self.failure_expires
-        self.ensure(self._set_unless_done, (key, value, expires_s or 0))
-        return result
+        return bytes_to_str(self.get_key_for_task(task_id)), value, int(expires_s or 0)
 
-    def _set_unless_done(self, key: str | bytes, value: str | bytes, expires_s: int) -> None:
-        run(self.client, "store_result", [bytes_to_str(key)], [value, int(expires_s)])
+    def _try_to_set(self, begun: tuple[Any, ...]) -> None:
+        """Once, as nothing depends on it."""
+        with suppress(RedisError, OSError):
+            self._set_unless_done(*self._stored(*begun))
+
+    def _set_unless_done(self, key: str, value: str | bytes, expires_s: int) -> None:
+        run(self.client, "store_result", [key], [value, expires_s])
 
 
 class SentinelResultBackend(ResultBackend):

@@ -41,6 +41,7 @@ from laneway.services.worker.pool.slots import (
     Slot,
     consent_to_fences,
 )
+from laneway.tasks.broker.beginnings import BEGINNINGS
 
 logger = get_logger(__name__)
 
@@ -107,6 +108,7 @@ class ChildLoop:
         reset_signals(handler=self._on_ending_signal, full=False)
         signal.signal(signal.SIGUSR1, self._on_soft_limit)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        BEGINNINGS.wanted = True
         self._write(pack(int(consent_to_fences()), calls.UP, b""))
 
     def _on_ending_signal(self, number: int, frame: FrameType | None) -> None:
@@ -173,6 +175,7 @@ class ChildLoop:
                 outcome = (True, target(*args, **kwargs))
             finally:
                 self._armed = 0
+                BEGINNINGS.end()
         except BaseException as error:  # noqa: BLE001 - whatever a task raises is its outcome
             if os.getpid() != self._pid:
                 os._exit(_exit_code(error))

@@ -29,6 +29,7 @@ from laneway.services.worker.pool.face import Running, no_one_waits
 from laneway.services.worker.pool.job import Job
 from laneway.services.worker.pool.pace import AHEAD_S, LONG_S, Pace
 from laneway.services.worker.pool.stopping import turn_while
+from laneway.tasks.broker.beginnings import BEGINNINGS
 
 
 class ThreadPool(BasePool):
@@ -55,6 +56,7 @@ class ThreadPool(BasePool):
 
     def on_start(self) -> None:
         """Start the threads."""
+        BEGINNINGS.wanted = True
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         for number in range(1, self.limit + 1):
             thread = threading.Thread(target=self._work, name=f"pool-{number}", daemon=True)
@@ -208,6 +210,8 @@ def _run(job: Job) -> Callable[[], None]:
     except BaseException as error:  # noqa: BLE001 - for a process this would be its end
         lost = WorkerLostError(repr(error)).with_traceback(error.__traceback__)
         return partial(job.fail, error_info(lost))
+    finally:
+        BEGINNINGS.end()
     return partial(job.succeed, value)
 
 
