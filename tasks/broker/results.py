@@ -6,20 +6,24 @@ both. The layout in Redis and what readers see are Celery's. That a task has beg
 thread, and not for a task of a moment: see `beginnings.py`.
 """
 
+import os
 from contextlib import suppress
 from functools import partial
+from threading import get_ident
 from typing import Any
 
 from celery.backends.redis import RedisBackend
 from kombu.utils.encoding import bytes_to_str
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
 from laneway.tasks.broker.beginnings import BEGINNINGS
 from laneway.tasks.broker.client import without_password
-from laneway.tasks.broker.scripting import run
+from laneway.tasks.broker.scripting import run, script
 from laneway.tasks.broker.sentinel import connect_sentinel
+from laneway.tasks.broker.transport import new_connection
 from laneway.tasks.redis_urls import is_sentinel
 
+STORE = script("store_result")
 LARGEST_BYTES = RedisBackend._MAX_STR_VALUE_SIZE  # noqa: SLF001 - Redis's own limit
 
 
@@ -31,6 +35,11 @@ def backend_url(url: str) -> str:
 
 class ResultBackend(RedisBackend):
     """Celery's Redis backend with another way to store."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._connections: dict[tuple[int, int], Any] = {}
+        """By process and thread, each its own."""
 
     def _store_result(
         self,
@@ -69,10 +78,27 @@ class ResultBackend(RedisBackend):
     def _try_to_set(self, begun: tuple[Any, ...]) -> None:
         """Once, as nothing depends on it."""
         with suppress(RedisError, OSError):
-            self._set_unless_done(*self._stored(*begun))
+            key, *stored = self._stored(*begun)
+            run(self.client, "store_result", [key], stored)
 
     def _set_unless_done(self, key: str, value: str | bytes, expires_s: int) -> None:
-        run(self.client, "store_result", [key], [value, expires_s])
+        """What every task does once more does it without the layers of a client."""
+        mine = (os.getpid(), get_ident())
+        connection = self._connections.pop(mine, None)
+        if connection is None:
+            connection = new_connection(self.client.connection_pool)
+        call = (1, key, value, expires_s)
+        try:
+            connection.send_command("EVALSHA", STORE.digest, *call)
+            try:
+                connection.read_response()
+            except NoScriptError:
+                connection.send_command("EVAL", STORE.source, *call)
+                connection.read_response()
+        except BaseException:  # a soft time limit, say: half a command may be on its way
+            connection.disconnect()
+            raise
+        self._connections[mine] = connection
 
 
 class SentinelResultBackend(ResultBackend):

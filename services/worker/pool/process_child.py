@@ -48,7 +48,7 @@ logger = get_logger(__name__)
 _READ_BYTES = 1 << 18
 
 ANSWER_TOGETHER = 16
-ANSWER_AFTER_S = 0.002
+ANSWER_AFTER_S = 0.006
 """So many answers, or so much time, are put into one write while there is more to run."""
 
 
