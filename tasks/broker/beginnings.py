@@ -17,8 +17,11 @@ AFTER_S = 0.02
 
 @dataclass
 class _Beginning:
-    began_s: float
-    store: Callable[[], None]
+    """One task's. `at_s` is when it began, since the epoch."""
+
+    store: Callable[[float], None]
+    at_s: float = field(default_factory=time.time)
+    began_s: float = field(default_factory=time.monotonic)
     lock: Lock = field(default_factory=Lock)
     over: bool = False
 
@@ -26,7 +29,7 @@ class _Beginning:
         with self.lock:
             if not self.over:
                 self.over = True
-                self.store()
+                self.store(self.at_s)
 
 
 class Beginnings:
@@ -44,10 +47,13 @@ class Beginnings:
         self._thread: Thread | None = None
         self._awake, self._starting = Event(), Lock()
 
-    def note(self, task_id: str, store: Callable[[], None]) -> None:
-        """A task has begun; `store` says so where results are kept, and raises nothing."""
+    def note(self, task_id: str, store: Callable[[float], None]) -> None:
+        """A task has begun; `store` says so where results are kept, and raises nothing.
+
+        It is called with the time of the beginning, in seconds since the epoch.
+        """
         self._current[get_ident()] = task_id
-        self._waiting[task_id] = _Beginning(time.monotonic(), store)
+        self._waiting[task_id] = _Beginning(store)
         if not self._awake.is_set():
             self._wake()
 
@@ -65,12 +71,15 @@ class Beginnings:
             with beginning.lock:
                 beginning.over = True
 
-    def end(self) -> None:
-        """What this thread ran is over. Of a task that stored no other state, this is the last."""
+    def end(self, *, well: bool) -> None:
+        """What this thread ran is over, by itself or because it was ended.
+
+        Of a task that ended by itself and stored no other state, this is the last.
+        """
         task_id = self._current.pop(get_ident(), "")
-        beginning = self._waiting.pop(task_id, None)
-        if beginning is not None:
-            beginning.tell()
+        if well and task_id in self._waiting:
+            self._waiting[task_id].tell()
+        self.drop(task_id)
 
     def _run(self) -> None:
         while True:

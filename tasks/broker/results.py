@@ -8,6 +8,7 @@ thread, and not for a task of a moment: see `beginnings.py`.
 
 import os
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from threading import get_ident
 from typing import Any
@@ -75,11 +76,12 @@ class ResultBackend(RedisBackend):
         expires_s = self.expires if state != "FAILURE" else self.failure_expires
         return bytes_to_str(self.get_key_for_task(task_id)), value, int(expires_s or 0)
 
-    def _try_to_set(self, begun: tuple[Any, ...]) -> None:
+    def _try_to_set(self, begun: tuple[Any, ...], at_s: float) -> None:
         """Once, as nothing depends on it."""
         with suppress(RedisError, OSError):
             key, *stored = self._stored(*begun)
-            run(self.client, "store_result", [key], stored)
+            at = datetime.fromtimestamp(at_s, UTC).isoformat()
+            run(self.client, "store_result", [key], [*stored, at])
 
     def _set_unless_done(self, key: str, value: str | bytes, expires_s: int) -> None:
         """What every task does once more does it without the layers of a client."""

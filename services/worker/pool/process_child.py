@@ -175,7 +175,7 @@ class ChildLoop:
                 outcome = (True, target(*args, **kwargs))
             finally:
                 self._armed = 0
-                BEGINNINGS.end()
+                BEGINNINGS.end(well=outcome is not None)
         except BaseException as error:  # noqa: BLE001 - whatever a task raises is its outcome
             if os.getpid() != self._pid:
                 os._exit(_exit_code(error))

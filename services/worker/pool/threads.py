@@ -203,15 +203,17 @@ class ThreadPool(BasePool):
 
 def _run(job: Job) -> Callable[[], None]:
     """Run a task, and how to tell its outcome."""
+    ended = False
     try:
         value = job.target(*job.args, **job.kwargs)
+        ended = True
     except Exception:  # noqa: BLE001 - whatever a task raises is its outcome
         return partial(job.fail, ExceptionInfo())
     except BaseException as error:  # noqa: BLE001 - for a process this would be its end
         lost = WorkerLostError(repr(error)).with_traceback(error.__traceback__)
         return partial(job.fail, error_info(lost))
     finally:
-        BEGINNINGS.end()
+        BEGINNINGS.end(well=ended)
     return partial(job.succeed, value)
 
 

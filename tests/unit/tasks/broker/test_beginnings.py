@@ -22,7 +22,7 @@ def test_a_task_that_still_runs_a_moment_later_is_told_of_once(beginnings) -> No
     told: list[str] = []
     both = Event()
 
-    def store() -> None:
+    def store(_: float) -> None:
         told.append("task")
         if len(told) == 2:
             both.set()
@@ -42,10 +42,10 @@ def test_a_task_that_still_runs_a_moment_later_is_told_of_once(beginnings) -> No
 
 def test_what_has_stored_another_state_is_not_told_of_afterwards(beginnings) -> None:
     told: list[str] = []
-    beginnings.note("done", lambda: told.append("done"))
+    beginnings.note("done", lambda _: told.append("done"))
     beginnings.drop("done")
     other = Event()
-    beginnings.note("other", other.set)
+    beginnings.note("other", lambda _: other.set())
     assert other.wait(LONG_S)
     assert told == []
 
@@ -53,19 +53,27 @@ def test_what_has_stored_another_state_is_not_told_of_afterwards(beginnings) -> 
 def test_a_task_that_ends_without_a_state_is_told_of_at_once_and_never_again(beginnings) -> None:
     """Celery stores nothing of a task that rejects its message; its worker does, after this."""
     told: list[str] = []
-    beginnings.note("rejected", lambda: told.append("rejected"))
-    beginnings.end()
+    beginnings.note("rejected", lambda _: told.append("rejected"))
+    beginnings.end(well=True)
     assert told == ["rejected"]
-    beginnings.end()
+    beginnings.end(well=True)
     time.sleep(3 * AFTER_S)
     assert told == ["rejected"]
+
+
+def test_a_task_that_was_ended_is_not_told_of(beginnings) -> None:
+    told: list[str] = []
+    beginnings.note("terminated", lambda _: told.append("terminated"))
+    beginnings.end(well=False)
+    time.sleep(3 * AFTER_S)
+    assert told == []
 
 
 def test_another_state_waits_for_a_beginning_that_is_being_stored(beginnings) -> None:
     order: list[str] = []
     begun, release = Event(), Event()
 
-    def store() -> None:
+    def store(_: float) -> None:
         begun.set()
         release.wait(LONG_S)
         order.append("started")
@@ -84,14 +92,14 @@ def test_another_state_waits_for_a_beginning_that_is_being_stored(beginnings) ->
 def test_a_forked_process_tells_of_its_own_tasks_alone(beginnings) -> None:
     read, write = os.pipe()
     began = Event()
-    beginnings.note("parent", began.set)
+    beginnings.note("parent", lambda _: began.set())
     assert began.wait(LONG_S)
-    beginnings.note("parent", lambda: os.write(write, b"parent"))
+    beginnings.note("parent", lambda _: os.write(write, b"parent"))
     pid = os.fork()
     if pid == 0:
         beginnings.forget()
         told = Event()
-        beginnings.note("child", told.set)
+        beginnings.note("child", lambda _: told.set())
         os._exit(0 if told.wait(LONG_S) else 1)
     assert os.waitpid(pid, 0)[1] == 0
     assert os.read(read, 100) == b"parent"
