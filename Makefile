@@ -64,7 +64,7 @@ bench: setup ## Laneway and its peers side by side, an hour or two (BENCH=--quic
 	@PYTHONPATH=tests $(BIN)/python -m bench $(BENCH)
 
 .PHONY: faults
-faults: setup ## The loss ledger: faults, with stock Celery beside it (FAULTS=--full: an hour)
+faults: setup ## Faults, with stock Celery beside (FAULTS='--full --out docs/loss-ledger.md': 40 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
 
 .PHONY: keys

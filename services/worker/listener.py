@@ -8,7 +8,7 @@ from laneway.services.worker.failures import fail_message
 from laneway.services.worker.lane import Lane
 from laneway.services.worker.reception import headers_of
 from laneway.tasks.app import LanewayApp
-from laneway.tasks.broker.client import without_password
+from laneway.tasks.broker.client import broker_url, cure_of, without_password
 from laneway.tasks.broker.ledger import Claim
 from laneway.tasks.broker.link import Listener
 
@@ -47,9 +47,10 @@ class LaneListener(Listener):
             logger.warning(
                 "waiting for Redis",
                 queue=self._lane.name,
-                url=without_password(self._app.settings.broker_url),
+                url=without_password(broker_url(self._app.settings, self._lane.queue.broker)),
                 error_type=type(error).__name__,
                 reason=str(error),
+                cure=cure_of(error),
             )
 
     def on_buried(self, letters: list[tuple[str, str, bytes]]) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
 from laneway.tasks.broker.sentinel import connect_sentinel, connect_sentinel_async
@@ -150,9 +150,19 @@ def reaching(url: str, consequence: str = "") -> Iterator[None]:
     except BrokerUnavailable:
         raise  # told by a block inside this one, perhaps of another server
     except (RedisError, OSError) as error:
-        cure = "Start it, or correct its URL in the settings; `laneway doctor` checks it."
-        told = f"Redis at {without_password(url)} does not serve ({_reason(error)}). {cure}"
+        told = (
+            f"Redis at {without_password(url)} does not serve ({_reason(error)}). {cure_of(error)}"
+        )
         raise BrokerUnavailable(f"{told} {consequence}".rstrip()) from error
+
+
+def cure_of(error: Exception) -> str:
+    """What is to be done where Redis does not serve."""
+    if isinstance(error, NoPermissionError):
+        return "Give its user the rights that `laneway acl` prints for its role."
+    if isinstance(error, AuthenticationError):
+        return "Correct user and password in the settings, or in Redis: see `laneway acl`."
+    return "Start it, or correct its URL in the settings; `laneway doctor` checks it."
 
 
 def _reason(error: Exception) -> str:

@@ -160,6 +160,7 @@ PRODUCERS = (
         "laneway-delay-results", "Laneway, `delay()`, result kept", "delay", keeps_results=True
     ),
     _sender("laneway-submit", "Laneway, `submit()`", "submit"),
+    _sender("laneway-bulk", "Laneway, `submit_many()` of 500", "bulk"),
     _sender("laneway-batch", "Laneway, `producer.batch(500)`", "batch"),
     _sender("dramatiq-send", "dramatiq, `send()`", "send"),
     _sender("taskiq-kiq", "taskiq, `await kiq()`", "kiq"),

@@ -189,3 +189,13 @@ def test_a_url_is_shown_without_its_password() -> None:
         broker_client(settings).ping()
     assert "secret" not in str(caught.value)
     assert "laneway doctor" in str(caught.value)
+
+
+def test_a_user_without_rights_is_told_of_them_and_not_to_start_redis(client, redis_server) -> None:
+    client.execute_command("ACL", "SETUSER", "poor", "on", ">word", "~*", "+ping")
+    for password, cure in [("word", "rights that `laneway acl`"), ("other", "Correct user and")]:
+        url = f"redis://poor:{password}@127.0.0.1:{redis_server.port}/0"
+        settings = load_settings(broker_url=url, broker_timeout_s=1)
+        with pytest.raises(BrokerUnavailable, match=cure), reaching(settings.broker):
+            broker_client(settings).llen("mail")
+    client.execute_command("ACL", "DELUSER", "poor")

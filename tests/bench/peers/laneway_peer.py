@@ -1,9 +1,12 @@
 """Laneway's producers. Its workers need nothing of this: they load `celery_tasks`."""
 
+from itertools import islice
+
 from celery_tasks import noop
 
 from laneway.tasks.app import get_app
-from laneway.tasks.dispatch import submit
+from laneway.tasks.bulk import submit_many
+from laneway.tasks.dispatch import Submission, TaskRequest, submit
 
 BATCH = 500
 
@@ -24,8 +27,19 @@ def batch(orders):
 
 def checked(orders):
     """The door that checks task, payload and room, and notes who submitted."""
-    for number, sent_s, payload in orders:
-        submit("bench.noop", {"number": number, "sent_s": sent_s, "payload": payload})
+    for order in orders:
+        submit("bench.noop", _payload(order))
 
 
-WAYS = {"delay": delay, "batch": batch, "submit": checked}
+def bulk(orders):
+    """The same door for many at once."""
+    coming = iter(orders)
+    while some := [TaskRequest("bench.noop", _payload(each)) for each in islice(coming, BATCH)]:
+        assert all(isinstance(outcome, Submission) for outcome in submit_many(some))
+
+
+def _payload(order):
+    return dict(zip(("number", "sent_s", "payload"), order, strict=True))
+
+
+WAYS = {"delay": delay, "batch": batch, "submit": checked, "bulk": bulk}
