@@ -68,19 +68,21 @@ local function take(entry, step)
 end
 
 for i = 6, #KEYS do
-  -- A few at a time, so that neither large messages nor burials come all at once.
+  local records = {}
   while room > 0 and bytes < AT_ONCE_BYTES and #buried < 3 * AT_ONCE and aside < AT_ONCE do
-    local entries = redis.call('RPOP', KEYS[i], math.min(room, AT_ONCE))
-    if not entries then break end
-    local records = {}
-    for _, entry in ipairs(entries) do
-      local record = take(entry, math.max(i - 6, 1))
-      if record then
-        records[#records + 1] = worker .. '/' .. number
-        records[#records + 1] = record
-      end
+    -- One by one: for several, Redis 6.2 walks the whole list, from its other end.
+    local entry = redis.call('RPOP', KEYS[i])
+    if not entry then break end
+    local record = take(entry, math.max(i - 6, 1))
+    if record then
+      records[#records + 1] = worker .. '/' .. number
+      records[#records + 1] = record
     end
-    if #records > 0 then redis.call('HSET', KEYS[1], unpack(records)) end
+    if #records >= 2 * AT_ONCE then
+      redis.call('HSET', KEYS[1], unpack(records))
+      records = {}
+    end
   end
+  if #records > 0 then redis.call('HSET', KEYS[1], unpack(records)) end
 end
 return {now, claimed, buried}
