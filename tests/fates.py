@@ -132,8 +132,9 @@ def live_through(
 def _send(client: LaneClient, fate: Fate, kwargs: dict[str, Any], mark: Path) -> Sent:
     if fate.name == "revoked":
         task_id = f"revoked-on-{client.lane}"
-        this = {"pattern": f"{client.lane}@*", "matcher": "glob"}  # workers of other lanes live too
-        client.app.control.revoke(task_id, reply=True, timeout=10, limit=1, **this)
+        # Workers of other lanes live too, and one that is ready may not listen yet.
+        this = {"pattern": f"{client.lane}@*", "matcher": "glob", "reply": True, "limit": 1}
+        wait_for(lambda: client.app.control.revoke(task_id, timeout=2, **this), "an answer")
         return client.send_with(fate.task, {"task_id": task_id}, **kwargs)
     if fate.name == "expired":
         past = datetime.now(UTC) + timedelta(milliseconds=1)

@@ -16,7 +16,8 @@ logger = get_logger(__name__)
 
 GAVE_UP = {
     "delivery limit": "Gave up: it was delivered as often as the queue's maxDeliveries allows, and "
-    "each time its worker was lost. It is kept among the queue's dead letters.",
+    "each time its worker was lost, or it sent its message back. It is kept among the queue's dead "
+    "letters.",
     "too large": "Not run: the message is larger than LANEWAY_MESSAGE_LIMIT_BYTES. It is kept among "
     "the queue's dead letters.",
 }

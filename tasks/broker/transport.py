@@ -47,7 +47,7 @@ class QoS(kombu_redis.QoS):
             self.channel.link_of(delivery_tag).ack(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Drop the message, or give it back as if it had just been sent."""
+        """Drop the message, or give it back behind all others, as one that was delivered before."""
         if self._delivered.pop(delivery_tag, None) is None:
             return
         link = self.channel.link_of(delivery_tag)

@@ -246,7 +246,7 @@ class LaneModel(Lane):
                 case "head":
                     self.ready[held.step].append(unrun)
                 case "tail":
-                    self.ready[held.step].insert(0, unrun)
+                    self.ready[held.step].insert(0, replace(held, worker=worker))
                 case "again":
                     self.ready[held.step].append(replace(held, worker=worker))
                 case "park":

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from billiard.exceptions import WorkerLostError
 from celery import chord
 from celery.exceptions import MaxRetriesExceededError
 
@@ -35,6 +36,17 @@ def users(
 @pytest.fixture(params=[PROCESSES, THREADS])
 def user(users: dict[str, User], request: pytest.FixtureRequest) -> User:
     return users[request.param]
+
+
+def test_a_task_that_sends_its_message_back_sees_that_it_comes_again(user) -> None:
+    assert user.get("send_back") == "received two times"
+
+
+def test_a_task_that_sends_its_message_back_each_time_does_so_max_deliveries_times(user) -> None:
+    result = user.sig("send_back", for_good=True).apply_async()
+    with pytest.raises(WorkerLostError, match="maxDeliveries"):
+        result.get(timeout=GET_S)
+    assert user.outcomes(result.id) == ["requeued"] * 5 + ["rejected"]
 
 
 def test_autoretry_repeats_until_it_succeeds(user) -> None:

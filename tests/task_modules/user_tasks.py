@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import chord, group, shared_task, signals
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Reject
 
 
 def note(mark: str | None, text: str) -> None:
@@ -223,3 +223,11 @@ def _id_of(given: dict[str, Any]) -> Any:
 
 if "USER_TASKS_SIGNALS" in os.environ:  # noqa: TID251 - the tests' own variable
     listen(os.environ["USER_TASKS_SIGNALS"])  # noqa: TID251
+
+
+@shared_task(name="user.send_back", bind=True, acks_late=True)
+def send_back(self: Any, *, for_good: bool = False) -> str:
+    """As Celery's manual shows `Reject`: back to the lane once, or each time."""
+    if for_good or not self.request.delivery_info["redelivered"]:
+        raise Reject("not now", requeue=True)
+    return "received two times"

@@ -2,8 +2,8 @@
 -- KEYS  claims, epochs, delayed, dead letters, dead records, then the ready lists by priority
 -- ARGV  worker, its epoch, dead letters kept (count, milliseconds), then for each claim
 --       verb, claim, argument:
---   head  give back unrun, to be taken next      tail  give back as if just sent
---   again give back after a delivery that counts
+--   head  give back unrun, to be taken next
+--   again the same after a delivery that counts  tail  that too, behind all that wait
 --   park  let it wait until `argument` (ms)  turn  the same, and admit it then under its rate limit
 --   bury  make it a dead letter; `argument` is kind, newline, reason
 -- Returns {-1} for a worker that lost its lease; else {now (ms), how many claims it did not hold}.
@@ -20,13 +20,16 @@ for i = 5, #ARGV, 3 do
     redis.call('HDEL', KEYS[1], claim)
     local record = from_record(found)
     local list = KEYS[5 + record.step]
-    if verb ~= 'again' and verb ~= 'bury' then record.deliveries = record.deliveries - 1 end
+    if verb == 'again' or verb == 'tail' then
+      record.worker = ARGV[1]
+    elseif verb ~= 'bury' then
+      record.deliveries = record.deliveries - 1
+    end
     if verb == 'head' then
       redis.call('RPUSH', list, for_list(record))
     elseif verb == 'tail' then
       redis.call('LPUSH', list, for_list(record))
     elseif verb == 'again' then
-      record.worker = ARGV[1]
       redis.call('RPUSH', list, for_list(record))
     elseif verb == 'park' or verb == 'turn' then
       record.turn = verb == 'turn' and tonumber(argument) or 0
