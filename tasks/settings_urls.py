@@ -69,7 +69,7 @@ def check_redis_url(value: str, what: str = "") -> None:
     if parts.scheme not in {"redis", "rediss"}:
         raise ValueError(
             f"{what}must start with redis://, rediss:// or sentinel://. Unix sockets are not "
-            f"supported; lanes on a Redis Cluster are for apps of Celery's own: docs/redis.md"
+            "supported; lanes on a Redis Cluster are for apps of Celery's own: docs/redis.md"
         )
 
 

@@ -12,6 +12,7 @@ from celery import Celery
 from laneway.tasks.broker.acl import DEFAULT_OFF_FILE, RedisVersion, User, file_line, rules
 from laneway.tasks.broker.acl_roles import Scope, make_users
 from laneway.tasks.queues import load_catalogue
+from lesson_harness import forget_results
 from redis_server import RedisServer, running_redis
 from worker_harness import wait_for
 
@@ -104,9 +105,7 @@ def guarded_redis(folder: Path, scope: Scope) -> Iterator[GuardedRedis]:
 
 
 def close(app: Celery) -> None:
-    app.backend.result_consumer.stop()
-    app.backend.result_consumer._pubsub = None
-    app.backend.client.connection_pool.disconnect()
+    forget_results(app)
     app.close()
 
 

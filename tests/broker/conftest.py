@@ -1,9 +1,10 @@
-"""What tests with a Redis of their own share: an S3 server, and a gateway with its client."""
+"""What tests with a Redis of their own share: an S3 server, a gateway, and clients of both."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from broker.s3_server import S3Server
 from gateway_harness import calling, make_api
@@ -38,3 +39,16 @@ def redis(redis_server: RedisServer):
     """Looks into the gateway's Redis."""
     with redis_server.client() as client:
         yield client
+
+
+@pytest.fixture
+def raw(redis_server: RedisServer):
+    """Looks into the Redis; answers are bytes, as they are for a link."""
+    with Redis.from_url(redis_server.url) as client:
+        yield client
+
+
+@pytest.fixture
+def port(redis_server: RedisServer) -> int:
+    """Of the Redis, for what makes connections of its own."""
+    return redis_server.port

@@ -178,6 +178,14 @@ def test_a_revoked_task_that_was_done_keeps_its_result(user) -> None:
 # Expiry
 
 
+def expired(user: User, result, mark: Path) -> None:
+    """Wait for the end of a task that expired: it is told once, and nothing ran."""
+    wait_for_state(result, "REVOKED")
+    wait_for(lambda: user.outcomes(result.id), "its outcome")
+    assert user.outcomes(result.id) == ["expired"]
+    assert lines(mark) == []
+
+
 @pytest.mark.parametrize("way", ["seconds", "moment", "past"])
 def test_a_task_that_comes_up_after_its_expiry_is_not_run(user, tmp_path: Path, way: str) -> None:
     busy, mark = Busy(user, tmp_path, 2), tmp_path / "ran"
@@ -189,10 +197,7 @@ def test_a_task_that_comes_up_after_its_expiry_is_not_run(user, tmp_path: Path, 
     result = user.sig("now_s", mark=str(mark)).apply_async(expires=expires)
     time.sleep(0.3)
     busy.hold.release()
-    wait_for_state(result, "REVOKED")
-    wait_for(lambda: user.outcomes(result.id), "its outcome")
-    assert user.outcomes(result.id) == ["expired"]
-    assert lines(mark) == []
+    expired(user, result, mark)
 
 
 def test_what_a_worker_prefetched_is_not_run_after_its_expiry(
@@ -204,10 +209,7 @@ def test_what_a_worker_prefetched_is_not_run_after_its_expiry(
         wait_for(lambda: other.backlog().in_flight == 2, "one that the worker holds")
         time.sleep(0.5)
         busy.hold.release()
-        wait_for_state(waiting, "REVOKED")
-        wait_for(lambda: other.outcomes(waiting.id), "its outcome")
-        assert other.outcomes(waiting.id) == ["expired"]
-        assert lines(mark) == []
+        expired(other, waiting, mark)
 
 
 def test_a_task_that_expires_before_it_is_due_is_not_run(user, tmp_path: Path) -> None:

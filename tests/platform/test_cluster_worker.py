@@ -9,7 +9,7 @@ from broker.cluster_harness import Cluster, running_cluster
 from celery_user import GET_S
 from celery_worker import CeleryWorker, client_app, ready
 from redis_server import RedisServer
-from task_modules import cluster_app
+from task_modules import plain_app
 
 pytestmark = [pytest.mark.platform, pytest.mark.timeout(180)]
 
@@ -28,7 +28,12 @@ def lanes(cluster: Cluster) -> list[str]:
 
 @pytest.fixture(scope="module")
 def app(cluster: Cluster, module_redis: RedisServer) -> Iterator[Celery]:
-    made = cluster_app.create(_node(cluster), cluster.url, module_redis.url)
+    made = plain_app.create(
+        _node(cluster),
+        plain_app.CLUSTER_TRANSPORT,
+        cluster_url=cluster.url,
+        result_url=module_redis.url,
+    )
     with client_app(made):
         yield made
 
@@ -41,12 +46,13 @@ def worker(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[None]:
     environment = {
-        "CLUSTER_URL": cluster.url,
-        "CLUSTER_NODE": _node(cluster),
-        "CLUSTER_RESULTS": module_redis.url,
+        "PLAIN_BROKER_URL": _node(cluster),
+        "PLAIN_TRANSPORT": plain_app.CLUSTER_TRANSPORT,
+        "PLAIN_CLUSTER_URL": cluster.url,
+        "PLAIN_RESULT_URL": module_redis.url,
     }
     folder = tmp_path_factory.mktemp("worker")
-    made = CeleryWorker("cluster_app", folder, ",".join(lanes), environment, "-c", "2")
+    made = CeleryWorker("plain_app", folder, ",".join(lanes), environment, "-c", "2")
     with ready(made):
         yield
         assert made.stop() == 0, made.log()

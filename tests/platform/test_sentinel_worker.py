@@ -1,4 +1,4 @@
-"""The platform on a primary that Sentinels name: worker, results, dead letters, remote control."""
+"""The platform on a primary that Sentinels name: worker, results, durability, remote control."""
 
 from collections.abc import Iterator
 
