@@ -92,8 +92,15 @@ def bind_payload(
     Raises:
         InvalidPayload: an argument is missing, unknown or given twice.
     """
+    return _bind(_signature(function), args, kwargs)
+
+
+_signature = functools.lru_cache(maxsize=1024)(inspect.signature)
+
+
+def _bind(signature: inspect.Signature, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     try:
-        return dict(inspect.signature(function).bind(*args, **kwargs).arguments)
+        return dict(signature.bind(*args, **kwargs).arguments)
     except TypeError as error:
         raise InvalidPayload(f"{error}. Correct the arguments and submit again.") from None
 
@@ -102,12 +109,14 @@ def _checked(
     function: Callable[..., Any], contract: type[BaseModel], *, bound: bool
 ) -> Callable[..., Any]:
     """The function, called with what the contract made of its arguments."""
+    whole = inspect.signature(function)
+    parameters = list(whole.parameters.values())
+    signature = whole.replace(parameters=parameters[1:] if bound else parameters)
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
         owner, given = (args[:1], args[1:]) if bound else ((), args)
-        unbound = functools.partial(function, *owner)
-        payload = check_payload(contract, bind_payload(unbound, given, kwargs))
+        payload = check_payload(contract, _bind(signature, given, kwargs))
         return function(*owner, **dict(payload))
 
     return checked

@@ -64,9 +64,15 @@ class Dispatcher:
     # What is handed over
 
     def add(self, job: Job) -> None:
-        """Take a task on."""
+        """Take a task on; a child that has nothing to do gets it at once."""
         self._backlog.append(job)
-        self._feed_soon()
+        if self._hub is not None and len(self._backlog) == 1 and self._has_idle_child():
+            self._feed()
+        else:
+            self._feed_soon()
+
+    def _has_idle_child(self) -> bool:
+        return any(child.up and not child.given for child in self.children)
 
     def requeue(self, jobs: Iterable[Job]) -> None:
         """Put tasks that have not begun before all others that wait."""
