@@ -13,7 +13,7 @@ from laneway.tasks.broker.acl import DEFAULT_OFF_FILE, RedisVersion, User, file_
 from laneway.tasks.broker.acl_roles import Scope, make_users
 from laneway.tasks.queues import load_catalogue
 from lesson_harness import forget_results
-from redis_server import RedisServer, running_redis
+from redis_server import RedisServer, running_redis, told
 from worker_harness import wait_for
 
 KEDA = """
@@ -55,11 +55,7 @@ class GuardedRedis(RedisServer):
     def denials(self) -> list[str]:
         """What was refused so far, to whom."""
         with self.client() as client:
-            return [
-                f"{entry['username']}: {entry['reason']} {entry['object']} "
-                f"({entry['context']}, {entry['client-info'].get('cmd')}, x{entry['count']})"
-                for entry in client.acl_log(count=128)
-            ]
+            return list(map(told, client.acl_log(count=128)))
 
 
 def password_of(user: str) -> str:

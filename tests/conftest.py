@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from redis_server import RedisServer, running_redis, use_server
+from acl_union import rights_of_all_roles
+from redis_server import RedisServer, guard, running_redis, take_refusals, use_server
 
 settings.register_profile("thorough", max_examples=2_000, stateful_step_count=100, deadline=None)
 
@@ -36,6 +37,13 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("LANEWAY_STORAGE_URL", (tmp_path / "storage").as_uri())
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_refused() -> Iterator[None]:
+    """Whatever the users of `laneway acl` may not do fails the test that it happens in."""
+    yield
+    assert take_refusals() == []
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Servers other than those that are at hand."""
     parser.addoption("--s3-server", metavar="PATH", help="versitygw binary to test against")
@@ -46,3 +54,4 @@ def pytest_configure(config: pytest.Config) -> None:
     """Take the Redis that was named."""
     if binary := config.getoption("--redis-server"):
         use_server(Path(binary).resolve(strict=True))
+    guard(rights_of_all_roles())

@@ -104,9 +104,10 @@ def _node(folder: Path) -> Iterator[RedisServer]:
         "cluster-require-full-coverage": "no",
         "appendonly": "yes",
     }
-    node = RedisServer(folder, **options)
+    # Its nodes come to each other as the default user.
+    node = RedisServer(folder, guarded=False, **options)
     node.port = _port()
-    node.url = f"redis://127.0.0.1:{node.port}/0"
+    node.url = node.admin_url = f"redis://127.0.0.1:{node.port}/0"
     node.start()
     try:
         yield node

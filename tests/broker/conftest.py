@@ -44,7 +44,14 @@ def redis(redis_server: RedisServer):
 @pytest.fixture
 def raw(redis_server: RedisServer):
     """Looks into the Redis; answers are bytes, as they are for a link."""
-    with Redis.from_url(redis_server.url) as client:
+    with Redis.from_url(redis_server.admin_url) as client:
+        yield client
+
+
+@pytest.fixture
+def admin(redis_server: RedisServer):
+    """Does to the Redis what only its administrator may."""
+    with redis_server.client() as client:
         yield client
 
 

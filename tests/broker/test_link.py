@@ -280,7 +280,7 @@ def fill(raw) -> None:
 
 def test_a_full_redis_drains_and_keeps_its_workers(small_redis) -> None:
     with (
-        redis.Redis.from_url(small_redis.url) as raw,
+        redis.Redis.from_url(small_redis.admin_url) as raw,
         workers(small_redis.port, "w1", room=2) as worker,
     ):
         publish(raw, *range(20))
@@ -311,7 +311,7 @@ def test_a_worker_that_waits_at_a_full_redis_goes_on_and_waits_again_when_it_can
     """Redis refuses a blocking move while it is full: a worker that took it for a fault would make
     connections all the time, and see neither what is due nor what the dead held."""
     with (
-        redis.Redis.from_url(small_redis.url) as raw,
+        redis.Redis.from_url(small_redis.admin_url) as raw,
         workers(small_redis.port, "w1", lease_ms=3_000) as worker,
     ):
         publish(raw, 1)

@@ -64,7 +64,7 @@ def test_work_goes_on_over_connections_that_are_cut_again_and_again(raw, redis_s
 def test_a_redis_that_is_killed_and_started_again_loses_nothing(tmp_path) -> None:
     with (
         running_redis(tmp_path / "redis", appendonly="yes") as server,
-        redis.Redis.from_url(server.url) as raw,
+        redis.Redis.from_url(server.admin_url) as raw,
         two_at_work(server.port) as (them, works),
     ):
         sent: list[bytes] = []
@@ -86,7 +86,7 @@ def test_a_frozen_redis_takes_nothing_from_who_holds_it(tmp_path) -> None:
     """It stands still for longer than the time-out and the lease; others do not hurry to help."""
     with (
         running_redis(tmp_path / "redis") as server,
-        redis.Redis.from_url(server.url) as raw,
+        redis.Redis.from_url(server.admin_url) as raw,
         two_at_work(server.port, timeout_s=1.0, lease_ms=3_000) as (them, works),
     ):
         sent = publish(raw, *range(200))

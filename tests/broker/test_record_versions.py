@@ -83,7 +83,7 @@ class Hand:
 
 @pytest.fixture
 def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
-    with redis.Redis.from_url(redis_server.url) as connected:
+    with redis.Redis.from_url(redis_server.admin_url) as connected:
         yield connected
 
 

@@ -379,7 +379,7 @@ def _without_ids(answer: Any) -> Any:
 def test_scripts_do_as_the_model(redis_server: RedisServer) -> None:
     profile = settings.get_profile(settings.get_current_profile_name())
     short = profile.max_examples <= 100
-    with redis.Redis.from_url(redis_server.url) as client:
+    with redis.Redis.from_url(redis_server.admin_url) as client:
         run_state_machine_as_test(
             partial(LaneMachine, client),
             settings=settings(

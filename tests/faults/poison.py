@@ -156,7 +156,7 @@ class Oversize(Fault):
             stage.bulk(NEIGHBOURS, seconds=0.01)
             task_id = str(uuid4())
             message = stage.publisher.copy(task_id, "faults.work", {"padding": "x" * self.bytes})
-            with patient_client(stage.redis.url) as client:
+            with patient_client(stage.redis.admin_url) as client:
                 client.lpush(stage.lane, message)
             stage.ledger.accept(task_id)
             stage.bulk(NEIGHBOURS, seconds=0.01)

@@ -72,7 +72,7 @@ class Stage:
         self.workers: list[WorkerProcess] = []
         self.proxies: dict[str, FaultProxy] = {}
         self.client = redis.Redis.from_url(
-            server.url,
+            server.admin_url,
             retry=Retry(NoBackoff(), 0),
             socket_timeout=CLIENT_TIMEOUT_S,
         )

@@ -20,6 +20,8 @@ from worker_harness import wait_for
 
 pytestmark = pytest.mark.platform
 
+GUARDED = False  # a plain worker sends events, and a stock one keeps keys of its own
+
 LANE, OTHER, OWN = "plain", "plain-too", "plain-own"
 
 
