@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from laneway.observability.headers import PREVIOUS, Headers, texts
+from laneway.observability.headers import PERIODIC, PREVIOUS, Headers, texts
 from laneway.observability.spans import NO_SPAN, Span, Tracer
 
 
@@ -29,6 +29,11 @@ class AttemptStart:
     soft_limit_s: float | None = None
     hard_limit_s: float | None = None
     pool: str | None = None
+
+    @property
+    def periodic(self) -> bool:
+        """Whether Celery's beat published it."""
+        return PERIODIC in self.headers
 
     @property
     def ready_at_s(self) -> float:

@@ -18,9 +18,13 @@ from laneway.observability.headers import (
     texts,
 )
 from laneway.observability.metrics import Metrics
-from laneway.observability.outcomes import Outcome
+from laneway.observability.objectives import Objectives
+from laneway.observability.outcomes import Outcome, OutcomeClass
 from laneway.observability.running import Clock, Flight, RunningTable
 from laneway.observability.spans import NO_SPAN, Tracer
+
+SKEW_S = 1.0
+"""Clocks differ by less than this on machines whose clocks are kept."""
 
 
 class Logger(Protocol):
@@ -50,12 +54,26 @@ class _End:
 
 
 class Attempts:
-    """Starts attempts, and knows those in flight."""
+    """Starts attempts, and knows those in flight.
+
+    Args:
+        metrics: where they are counted.
+        tracer: makes their spans; None for none.
+        logger: writes their lines.
+        objectives: of the lane, if its tasks are to be held against any.
+        clock: for tests.
+    """
 
     def __init__(
-        self, metrics: Metrics, tracer: Tracer | None, logger: Logger, clock: Clock | None = None
+        self,
+        metrics: Metrics,
+        tracer: Tracer | None,
+        logger: Logger,
+        objectives: Objectives | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.metrics = metrics
+        self.objectives = objectives
         self.tracer = tracer
         self.logger = logger
         self.clock = clock or Clock()
@@ -90,6 +108,7 @@ class Attempt:
         clock = attempts.clock
         self._began_at_s = clock.wall_s()
         self._wait_s = max(0.0, self._began_at_s - start.ready_at_s)
+        self._skewed = self._began_at_s + SKEW_S < (start.enqueued_at_s or 0.0)
         self._task_began_at_s = start.task_began_at_s
         self._flight = Flight(start.queue, start.task, clock.steady_s())
         self._span = process_span(attempts.tracer, start, self._began_at_s)
@@ -98,10 +117,12 @@ class Attempt:
             attempts.metrics.redelivered.inc(queue=start.queue, task=start.task)
         attempts.table.enter(self._flight)
 
-    def accepted(self, pid: int | None) -> None:
-        """A slot has begun with it, in the process `pid`."""
+    def accepted(self, pid: int | None, at_s: float | None = None) -> None:
+        """A slot began with it in the process `pid`, at `at_s` of the steady clock or just now."""
         self._pid = pid
-        self._flight.accepted_s = self._attempts.clock.steady_s()
+        now_s = self._attempts.clock.steady_s()
+        # Heard of a moment later, so that the time is known best by who began.
+        self._flight.accepted_s = now_s if at_s is None else min(at_s, now_s)
         self._span.set({"process.pid": pid})
         self._span.event("started")
 
@@ -177,12 +198,36 @@ class Attempt:
             metrics.attempt_duration.observe(
                 end.age_s, exemplar=exemplar, queue=queue, task=task, class_=kind
             )
+            self._measure_start()
         if end.final:
-            took_s = max(0.0, self._attempts.clock.wall_s() - self._task_began_at_s)
-            metrics.end_to_end.observe(
-                took_s, exemplar=exemplar, queue=queue, task=task, class_=kind
-            )
+            self._measure_task(kind)
         self._measure_trouble(end)
+
+    def _measure_start(self) -> None:
+        """How long it waited, in the lane and in the worker."""
+        metrics, start, flight = self._attempts.metrics, self._start, self._flight
+        if flight.accepted_s is not None:
+            held_s = self._began_at_s - start.received_at_s + flight.accepted_s - flight.began_s
+            metrics.prefetch_wait.observe(max(0.0, held_s), queue=start.queue)
+        if self._skewed:
+            metrics.clock_skew.inc(queue=start.queue)
+        objectives = self._attempts.objectives
+        if objectives is not None and start.wait_kind == "first":
+            objectives.started(metrics, self._wait_s)
+
+    def _measure_task(self, kind: OutcomeClass) -> None:
+        """The task has ended with it."""
+        attempts, start = self._attempts, self._start
+        metrics, queue, task = attempts.metrics, start.queue, start.task
+        took_s = max(0.0, attempts.clock.wall_s() - self._task_began_at_s)
+        metrics.end_to_end.observe(
+            took_s, exemplar=self._span.exemplar, queue=queue, task=task, class_=kind
+        )
+        metrics.task_attempts.observe(start.attempt, queue=queue, task=task, class_=kind)
+        if kind == "ok" and start.periodic:
+            metrics.last_success.set(attempts.clock.wall_s(), queue=queue, task=task)
+        if attempts.objectives is not None and kind != "dropped":
+            attempts.objectives.ended(metrics, took_s, well=kind == "ok")
 
     def _measure_trouble(self, end: _End) -> None:
         metrics, start = self._attempts.metrics, self._start

@@ -10,38 +10,70 @@ from laneway.observability.scrape import Reading
 
 BACKLOG_METRICS = (
     catalogue.BROKER_UP,
+    catalogue.BROKER_MEMORY,
+    catalogue.BROKER_MEMORY_LIMIT,
+    catalogue.PROBE_SUCCESS,
     catalogue.QUEUE_DEPTH,
     catalogue.QUEUE_OLDEST_AGE,
     catalogue.QUEUE_UNACKED,
     catalogue.QUEUE_DELAYED,
+    catalogue.QUEUE_WORKERS,
     catalogue.DEAD_LETTERS,
+    catalogue.DEAD_LETTER_AGE,
 )
 
 
 @dataclass(frozen=True)
 class LaneBacklog:
-    """What one lane holds, in messages; the age is None where the oldest tells no time."""
+    """What one lane holds, in messages; the age is None where the oldest tells no time.
 
-    depth: int
+    `depth` is by priority, as the label's text.
+    """
+
+    depth: Mapping[str, int]
     unacked: int
     dead_letters: int
     delayed: int = 0
+    workers: int = 0
     oldest_age_s: float | None = None
+    dead_letter_age_s: float = 0.0
+
+    def readings(self, queue: str) -> Iterable[Reading]:
+        """Its gauges."""
+        for priority, depth in self.depth.items():
+            yield Reading(catalogue.QUEUE_DEPTH, depth, (queue, priority))
+        yield Reading(catalogue.QUEUE_UNACKED, self.unacked, (queue,))
+        yield Reading(catalogue.QUEUE_DELAYED, self.delayed, (queue,))
+        yield Reading(catalogue.QUEUE_WORKERS, self.workers, (queue,))
+        yield Reading(catalogue.DEAD_LETTERS, self.dead_letters, (queue,))
+        yield Reading(catalogue.DEAD_LETTER_AGE, self.dead_letter_age_s, (queue,))
+        if self.oldest_age_s is not None:
+            yield Reading(catalogue.QUEUE_OLDEST_AGE, self.oldest_age_s, (queue,))
 
 
-ReadBacklog = Callable[[], Mapping[str, LaneBacklog]]
+@dataclass(frozen=True)
+class BrokerBacklog:
+    """The lanes by name, and the memory of the Redis that holds them; None where there are several."""
+
+    lanes: Mapping[str, LaneBacklog]
+    memory_bytes: int | None = None
+    memory_limit_bytes: int = 0
+
+
+ReadBacklog = Callable[[], BrokerBacklog]
 
 
 @dataclass(frozen=True)
 class _Answer:
-    lanes: Mapping[str, LaneBacklog]
+    backlog: BrokerBacklog
     at_s: float
+    wall_s: float
 
 
 class CachedBacklog:
     """The backlog by lane, asked for in a thread of its own.
 
-    An answer serves `fresh_s`. A scrape waits for a new one for at most `wait_s`, then takes the
+    `on_read` is told how many seconds each look took. An answer serves `fresh_s`. A scrape waits for a new one for at most `wait_s`, then takes the
     last, unless it is older than `keep_s`: an old number is worse than none.
     """
 
@@ -52,9 +84,10 @@ class CachedBacklog:
         fresh_s: float = 5.0,
         wait_s: float = 1.0,
         keep_s: float = 60.0,
+        on_read: Callable[[float], None] = lambda _: None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._read = read
+        self._read, self._on_read = read, on_read
         self._fresh_s, self._wait_s, self._keep_s = fresh_s, wait_s, keep_s
         self._now_s = monotonic_s
         self._lock = Lock()
@@ -67,15 +100,17 @@ class CachedBacklog:
         up = self._refresh()
         yield Reading(catalogue.BROKER_UP, float(up))
         answer = self._answer
-        if answer is None or self._now_s() - answer.at_s > self._keep_s:
+        if answer is None:
             return
-        for queue, lane in answer.lanes.items():
-            yield Reading(catalogue.QUEUE_DEPTH, lane.depth, (queue,))
-            yield Reading(catalogue.QUEUE_UNACKED, lane.unacked, (queue,))
-            yield Reading(catalogue.QUEUE_DELAYED, lane.delayed, (queue,))
-            yield Reading(catalogue.DEAD_LETTERS, lane.dead_letters, (queue,))
-            if lane.oldest_age_s is not None:
-                yield Reading(catalogue.QUEUE_OLDEST_AGE, lane.oldest_age_s, (queue,))
+        yield Reading(catalogue.PROBE_SUCCESS, answer.wall_s)
+        if self._now_s() - answer.at_s > self._keep_s:
+            return
+        backlog = answer.backlog
+        if backlog.memory_bytes is not None:
+            yield Reading(catalogue.BROKER_MEMORY, backlog.memory_bytes)
+            yield Reading(catalogue.BROKER_MEMORY_LIMIT, backlog.memory_limit_bytes)
+        for queue, lane in backlog.lanes.items():
+            yield from lane.readings(queue)
 
     def _refresh(self) -> bool:
         with self._lock:
@@ -88,11 +123,12 @@ class CachedBacklog:
         return answered.wait(self._wait_s) and self._up
 
     def _ask(self, answered: Event) -> None:
-        up = False
+        up, began_s = False, self._now_s()
         try:
-            lanes = self._read()
-            self._answer = _Answer(lanes, self._now_s())
+            backlog = self._read()
+            self._answer = _Answer(backlog, self._now_s(), time.time())
             up = True
+            self._on_read(self._now_s() - began_s)
         except Exception:  # noqa: BLE001, S110 - the gauge that says 0 is the report
             pass
         with self._lock:

@@ -35,6 +35,11 @@ class SpanPipeline(BatchSpanProcessor):
             max_export_batch_size=BATCH_SPANS,
         )
 
+    @property
+    def waiting(self) -> int:
+        """Spans that have not been sent, nor dropped."""
+        return self._waiting
+
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a span, or count it as dropped; never waits for the collector."""
         if not (span.context and span.context.trace_flags.sampled):

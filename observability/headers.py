@@ -17,6 +17,9 @@ PREVIOUS = "laneway_prev"
 ORIGIN = "laneway_origin"
 """`traceparent` of the first send, kept through retries, so that all attempts are its children."""
 
+PERIODIC = "periodic_task_name"
+"""Celery's beat says so which entry of its schedule a message comes from."""
+
 Headers = Mapping[str, Any]
 
 

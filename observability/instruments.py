@@ -4,7 +4,7 @@ Labels are given by name. A label that is a Python keyword takes an underscore: 
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import prometheus_client as prometheus
 from prometheus_client import CollectorRegistry
@@ -13,6 +13,20 @@ from laneway.observability.catalogue import Metric
 from laneway.observability.labels import LabelGuard
 
 Exemplar = Mapping[str, str]
+
+
+class Counting(Protocol):
+    """What counts up: an instrument of this process, or of its parent."""
+
+    def inc(self, amount: float = 1, *, exemplar: Exemplar | None = None, **labels: str) -> None:
+        """Add to the series of these labels."""
+
+
+class Observing(Protocol):
+    """What counts observations in buckets."""
+
+    def observe(self, value: float, *, exemplar: Exemplar | None = None, **labels: str) -> None:
+        """Count a value, in the metric's unit."""
 
 
 class _Instrument:

@@ -1,6 +1,6 @@
 """The instruments of one process, in a registry of its own."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import prometheus_client as prometheus
 from prometheus_client import CollectorRegistry
@@ -13,6 +13,7 @@ from laneway.observability.catalogue import Metric
 from laneway.observability.instruments import Counter, Gauge, Histogram
 from laneway.observability.labels import LabelGuard
 from laneway.observability.outcomes import Outcome
+from laneway.observability.pool import POOL_METRICS
 from laneway.observability.scrape import Reading, ScrapeCollector
 
 
@@ -37,22 +38,35 @@ class Metrics:
 
         self.published = self._counter(catalogue.PUBLISHED)
         self.publish_duration = self._histogram(catalogue.PUBLISH_DURATION)
+        self.published_bytes = self._histogram(catalogue.PUBLISHED_BYTES)
 
         self.attempts = self._counter(catalogue.ATTEMPTS)
         self.attempt_duration = self._histogram(catalogue.ATTEMPT_DURATION)
         self.queue_wait = self._histogram(catalogue.QUEUE_WAIT)
+        self.prefetch_wait = self._histogram(catalogue.PREFETCH_WAIT)
         self.end_to_end = self._histogram(catalogue.END_TO_END)
+        self.task_attempts = self._histogram(catalogue.TASK_ATTEMPTS)
         self.errors = self._counter(catalogue.ERRORS)
         self.retry_delay = self._histogram(catalogue.RETRY_DELAY)
         self.soft_timeouts = self._counter(catalogue.SOFT_TIMEOUTS)
         self.redelivered = self._counter(catalogue.REDELIVERED)
         self.rate_limited = self._counter(catalogue.RATE_LIMITED)
+        self.last_success = self._gauge(catalogue.LAST_SUCCESS)
+        self.clock_skew = self._counter(catalogue.CLOCK_SKEW)
+
+        self.slo_events = self._counter(catalogue.SLO_EVENTS)
+        self.slo_threshold = self._gauge(catalogue.SLO_THRESHOLD)
+        self.slo_objective = self._gauge(catalogue.SLO_OBJECTIVE)
+        self.time_limit = self._gauge(catalogue.TIME_LIMIT)
 
         self.child_exits = self._counter(catalogue.CHILD_EXITS)
+        self.loop_lag = self._histogram(catalogue.LOOP_LAG)
         self.consuming = self._gauge(catalogue.CONSUMING)
         self.draining = self._gauge(catalogue.DRAINING)
         self.shutdown_tasks = self._counter(catalogue.SHUTDOWN_TASKS)
         self.broker_reconnects = self._counter(catalogue.BROKER_RECONNECTS)
+        self.broker_op = self._histogram(catalogue.BROKER_OP)
+        self.probe_duration = self._histogram(catalogue.PROBE_DURATION)
         self.late_ends = self._counter(catalogue.LATE_ENDS)
         self.recovered = self._counter(catalogue.RECOVERED)
         self.dead_lettered = self._counter(catalogue.DEAD_LETTERED)
@@ -60,9 +74,7 @@ class Metrics:
         self.telemetry_dropped = self._counter(catalogue.TELEMETRY_DROPPED)
         self.http_requests = self._counter(catalogue.HTTP_REQUESTS)
         self.http_duration = self._histogram(catalogue.HTTP_DURATION)
-        self._build = prometheus.Info(
-            catalogue.BUILD.name.removesuffix("_info"), catalogue.BUILD.help, registry=self.registry
-        )
+        self._build, self._config = self._info(catalogue.BUILD), self._info(catalogue.CONFIG)
 
     def know_tasks(self, tasks: Iterable[str]) -> None:
         """Let these task names through as labels."""
@@ -83,28 +95,34 @@ class Metrics:
         """Say what runs here, for example `version`, `celery` and `python`."""
         self._build.info(versions)
 
+    def config_info(self, digest: str) -> None:
+        """Say which configuration is in force, by a hash of it."""
+        self._config.info({"hash": digest})
+
     def span_dropped(self, reason: str, count: int) -> None:
         """Count lost spans; `start_tracing` takes it as `on_drop`."""
         self.telemetry_dropped.inc(count, signal="traces", reason=reason)
 
     def watch_backlog(self, read: ReadBacklog) -> None:
         """Serve what lies in the broker; `read` may be slow or raise."""
-        self._at_scrape(BACKLOG_METRICS, CachedBacklog(read).readings)
+        cached = CachedBacklog(read, on_read=self.probe_duration.observe)
+        self._at_scrape(BACKLOG_METRICS, cached.readings)
 
     def watch_running(self, read: Callable[[], Iterable[Reading]]) -> None:
         """Serve the attempts in flight and the time slots were busy."""
         running = (catalogue.RUNNING, catalogue.RUNNING_OLDEST, catalogue.SLOT_BUSY)
         self._at_scrape(running, read)
 
-    def watch_slots(self, read: Callable[[], Mapping[str, Mapping[str, int]]]) -> None:
-        """Serve the slots: queue, to state (busy, idle, starting), to how many."""
+    def watch_pool(self, read: Callable[[], Iterable[Reading]]) -> None:
+        """Serve a worker's slots, and what its processes use; see `pool.PoolState`."""
+        self._at_scrape(POOL_METRICS, read)
 
-        def readings() -> Iterable[Reading]:
-            for queue, states in read().items():
-                for state, count in states.items():
-                    yield Reading(catalogue.SLOTS, count, (queue, state))
-
-        self._at_scrape((catalogue.SLOTS,), readings)
+    def watch_spans(self, waiting: Callable[[], int]) -> None:
+        """Serve how many spans wait for the collector."""
+        self._at_scrape(
+            (catalogue.TELEMETRY_QUEUE,),
+            lambda: [Reading(catalogue.TELEMETRY_QUEUE, waiting(), ("traces",))],
+        )
 
     def _at_scrape(
         self, metrics: tuple[Metric, ...], read: Callable[[], Iterable[Reading]]
@@ -119,6 +137,11 @@ class Metrics:
 
     def _gauge(self, metric: Metric) -> Gauge:
         return Gauge(metric, self._guard, self.registry)
+
+    def _info(self, metric: Metric) -> prometheus.Info:
+        return prometheus.Info(
+            metric.name.removesuffix("_info"), metric.help, registry=self.registry
+        )
 
     def _histogram(self, metric: Metric) -> Histogram:
         return Histogram(metric, self._guard, self.registry)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from laneway.observability.faults import error_type
 from laneway.observability.headers import (
@@ -17,7 +18,7 @@ from laneway.observability.headers import (
     format_time,
     texts,
 )
-from laneway.observability.metrics import Metrics
+from laneway.observability.instruments import Counting, Exemplar, Observing
 from laneway.observability.spans import NO_SPAN, Span, Tracer
 
 
@@ -31,6 +32,7 @@ class Publish:
         queue: The lane it goes to.
         root_id: Id of the first task of its tree.
         retry_of: Headers of the attempt that publishes itself anew; None for a first publish.
+        later: Whether it waits for an ETA or a countdown.
     """
 
     task_id: str
@@ -38,20 +40,38 @@ class Publish:
     queue: str
     root_id: str | None = None
     retry_of: Headers | None = None
+    later: bool = False
+
+
+class PublishMetrics(Protocol):
+    """Where publishes are counted: `Metrics`, or what a pool process tells its parent by."""
+
+    @property
+    def published(self) -> Counting:
+        """Tasks handed to the broker."""
+
+    @property
+    def publish_duration(self) -> Observing:
+        """Time until it took them."""
+
+    @property
+    def published_bytes(self) -> Observing:
+        """Their size."""
 
 
 @contextmanager
 def publish_span(
     publish: Publish,
-    metrics: Metrics | None = None,
+    metrics: PublishMetrics | None = None,
     tracer: Tracer | None = None,
     *,
     wall_s: Callable[[], float] = time.time,
+    size_bytes: Callable[[], int] = lambda: 0,
 ) -> Iterator[dict[str, str]]:
     """Wrap the call that publishes; yields the headers to add to the message.
 
-    An exception goes through, and is counted and noted in the span by its type alone. A forked
-    child has no metrics: it gives None.
+    An exception goes through, and is counted and noted in the span by its type alone.
+    `size_bytes` says, after the call, how large the message was; 0 if that is not known.
     """
     span = _start(publish, tracer)
     began_s = time.perf_counter()
@@ -66,7 +86,10 @@ def publish_span(
     finally:
         span.end()
         if metrics is not None:
-            _count(metrics, publish, result, time.perf_counter() - began_s, span)
+            took_s = time.perf_counter() - began_s
+            _count(metrics, publish, result, took_s, span.exemplar)
+            if result == "ok" and (size := size_bytes()):
+                metrics.published_bytes.observe(size, queue=publish.queue)
 
 
 def _start(publish: Publish, tracer: Tracer | None) -> Span:
@@ -100,10 +123,20 @@ def _carried(attempt: Headers) -> dict[str, str]:
     return carried
 
 
-def _count(metrics: Metrics, publish: Publish, result: str, took_s: float, span: Span) -> None:
-    kind = "first" if publish.retry_of is None else "retry"
+def _count(
+    metrics: PublishMetrics,
+    publish: Publish,
+    result: str,
+    took_s: float,
+    exemplar: Exemplar | None,
+) -> None:
     queue = publish.queue
     metrics.published.inc(
-        exemplar=span.exemplar, queue=queue, task=publish.task, kind=kind, result=result
+        exemplar=exemplar,
+        queue=queue,
+        task=publish.task,
+        kind="first" if publish.retry_of is None else "retry",
+        delay="later" if publish.later else "now",
+        result=result,
     )
-    metrics.publish_duration.observe(took_s, exemplar=span.exemplar, queue=queue, result=result)
+    metrics.publish_duration.observe(took_s, exemplar=exemplar, queue=queue, result=result)

@@ -35,16 +35,20 @@ class Tracing:
         if target is not None:
             self._pipeline, self.tracer = _open(target)
 
-    def child(self) -> "Tracing":
+    def child(self, on_drop: OnDrop | None = None) -> "Tracing":
         """The tracing to use in a process that was just forked: its own connection and thread.
 
-        The parent's is put to rest here, without touching what it shares with the parent. A child
-        does not report drops, because the parent's metrics are out of its reach.
+        The parent's is put to rest here, without touching what it shares with the parent. The
+        parent's metrics are out of reach of a child: it reports drops to `on_drop`, if given.
         """
         if self._pipeline is None or self._target is None or self._pid == os.getpid():
             return self
         self._pipeline.rest_after_fork()
-        return Tracing(replace(self._target, on_drop=None))
+        return Tracing(replace(self._target, on_drop=on_drop))
+
+    def waiting(self) -> int:
+        """Spans that wait to be sent."""
+        return self._pipeline.waiting if self._pipeline is not None else 0
 
     def shutdown(self, timeout_s: float = SHUTDOWN_S) -> None:
         """Send what is left, for at most `timeout_s`; the rest is counted as dropped."""

@@ -46,6 +46,8 @@ class Publish:
     root_id: str | None
     retries: int
     headers: Mapping[str, Any]
+    later: bool = False
+    """Whether it has an ETA or a countdown."""
 
 
 class LanewayApp(celery.Celery):
@@ -75,10 +77,10 @@ class LanewayApp(celery.Celery):
         queue = options.get("queue") or self.queue_of(name, kwargs)
         if isinstance(queue, str):
             _ = self.catalogue[queue]
-        # The defaults print every argument into the message's headers, and from there into logs.
-        options.setdefault("argsrepr", "<not shown>")
             # A lane is a list in Redis: nothing to declare, and trying costs a fifth of a publish.
             options.setdefault("declare", [])
+        # The defaults print every argument into the message's headers, and from there into logs.
+        options.setdefault("argsrepr", "<not shown>")
         options.setdefault("kwargsrepr", "<not shown>")
         publish = Publish(
             task_id=options.pop("task_id", None) or str(uuid4()),
@@ -87,6 +89,7 @@ class LanewayApp(celery.Celery):
             root_id=options.get("root_id"),
             retries=options.get("retries") or 0,
             headers=options.pop("headers", None) or {},
+            later=bool(options.get("eta") or options.get("countdown")),
         )
         with self.publishing(publish) as headers, self._fitting(publish.queue, options) as fitting:
             return super().send_task(

@@ -82,6 +82,18 @@ class Queue(_Fields):
     wait_target: float = Field(
         60, gt=0, description="Seconds a message may wait: the lane's objective."
     )
+    finish_target: float | None = Field(
+        None,
+        gt=0,
+        description="Seconds from a task's first publish to its end, over all retries: the lane's "
+        "objective; waitTarget and timeLimit together if not given.",
+    )
+    objective: float = Field(
+        0.99,
+        gt=0,
+        lt=1,
+        description="Share of tasks that are to start and finish in time, and to succeed.",
+    )
     autoscaling: Autoscaling = Field(
         default_factory=Autoscaling, description="Bounds for the scaler."
     )
@@ -103,6 +115,11 @@ class Queue(_Fields):
     def drain_limit_s(self) -> int:
         """How long a stop waits for running tasks, seconds."""
         return self.time_limit if self.drain_seconds is None else self.drain_seconds
+
+    @property
+    def finish_limit_s(self) -> float:
+        """Within which time a task is to end, seconds."""
+        return self.finish_target or self.wait_target + self.time_limit
 
     def admits(self, task: str) -> bool:
         """Whether a task of this name runs on this queue."""

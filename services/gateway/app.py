@@ -1,12 +1,12 @@
 """The gateway as an ASGI app: everything it is made of, put together."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
 import laneway
-from laneway.observability.backlog import LaneBacklog
+from laneway.observability.backlog import BrokerBacklog
 from laneway.observability.metrics import Metrics
 from laneway.observability.spans import Tracer
 from laneway.services.gateway.access import token_file
@@ -18,8 +18,9 @@ from laneway.services.gateway.problems import add_handlers
 from laneway.services.gateway.readiness import Readiness
 from laneway.services.gateway.routes import dead_letters, documents, queues, service, submit, tasks
 from laneway.services.gateway.uploads import Uploads
+from laneway.services.surveying import lane_backlog
 from laneway.tasks.app import LanewayApp
-from laneway.tasks.broker.backlog import see_backlogs
+from laneway.tasks.broker.survey import survey_all
 from laneway.tasks.dispatch import known_tasks
 
 DESCRIPTION = (
@@ -77,14 +78,9 @@ def _gateway(app: LanewayApp, metrics: Metrics, tracer: Tracer | None) -> Gatewa
     )
 
 
-def _backlogs(app: LanewayApp) -> Mapping[str, LaneBacklog]:
-    seen = see_backlogs(app.settings, app.catalogue)
-    if seen.away and not seen.backlogs:
-        raise seen.away[0]
-    return {
-        lane: LaneBacklog(one.ready, one.in_flight, one.dead, one.delayed)
-        for lane, one in seen.backlogs.items()
-    }
+def _backlogs(app: LanewayApp) -> BrokerBacklog:
+    found = survey_all(app.settings, app.catalogue)
+    return BrokerBacklog({lane: lane_backlog(one) for lane, one in found.items()})
 
 
 @asynccontextmanager

@@ -47,6 +47,7 @@ def run(settings: Settings) -> int:
     tracing = start_tracing(
         settings.otlp_endpoint, "laneway-gateway", attributes, metrics.span_dropped
     )
+    metrics.watch_spans(tracing.waiting)
     observe_publishing(app, metrics, tracing.tracer)
     try:
         api = create_gateway(app, metrics, tracing.tracer)

@@ -8,6 +8,7 @@ from typing import Any
 from celery import signals
 from celery._state import get_current_task
 
+from laneway.observability.child_metrics import ChildMetrics
 from laneway.observability.health import HealthServer
 from laneway.observability.logs import ask_whose
 from laneway.observability.runs import RunSpan, add_state_event, run_span
@@ -20,10 +21,13 @@ from laneway.tasks.app import RESULT_TRIES, LanewayApp
 class Child:
     """Hooks for every pool process, and for the worker's own when its pool is threads."""
 
-    def __init__(self, app: LanewayApp, tracing: Tracing, health: HealthServer) -> None:
+    def __init__(
+        self, app: LanewayApp, tracing: Tracing, health: HealthServer, metrics: ChildMetrics
+    ) -> None:
         self._app = app
         self._tracing = tracing
         self._health = health
+        self._metrics = metrics
         # By thread too: a retry may begin in one before the attempt it follows has left another.
         self._runs: dict[tuple[int, str], RunSpan] = {}
 
@@ -43,9 +47,9 @@ class Child:
         os.setpgrp()
         die_with_parent(signal.SIGKILL)
         self._health.close_in_child()
-        self._tracing = self._tracing.child()
-        # The parent's metrics are out of reach: a lock of theirs may have been held at the fork.
-        observe_publishing(self._app, None, self._tracing.tracer)
+        self._tracing = self._tracing.child(self._metrics.span_dropped)
+        # The parent's own are out of reach: a lock of theirs may have been held at the fork.
+        observe_publishing(self._app, self._metrics, self._tracing.tracer)
         # The parent's backend came along with the fork, and with it the parent's impatience.
         self._app.backend.max_retries = RESULT_TRIES
 

@@ -348,7 +348,7 @@ class PulseStep(bootsteps.StartStopStep):
         pulse = c.lane.pulse
         pulse.tick()
         c.consuming(True)
-        c.timer.call_repeatedly(TICK_S, pulse.tick)
+        c.timer.call_repeatedly(TICK_S, lambda: c.lane.metrics.loop_lag.observe(pulse.tick()))
         c.timer.call_repeatedly(PRUNE_S, c.prune)
 
     def stop(self, c: LaneConsumer) -> None:

@@ -32,9 +32,11 @@ class Pulse:
     consuming: bool = False
     draining: bool = False
 
-    def tick(self) -> None:
-        """Called by the event loop, once every TICK_S."""
-        self.ticked_at_s = time.monotonic()
+    def tick(self) -> float:
+        """Called by the event loop, once every TICK_S; by how many seconds it was late."""
+        now_s = time.monotonic()
+        late_s, self.ticked_at_s = now_s - self.ticked_at_s - TICK_S, now_s
+        return max(0.0, late_s)
 
     def live(self) -> tuple[bool, str]:
         """Whether the event loop is alive. Never depends on Redis."""

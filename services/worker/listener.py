@@ -73,6 +73,10 @@ class LaneListener(Listener):
             still_running=len(lost),
         )
 
+    def on_answered(self, what: str, took_s: float) -> None:
+        """Redis answered."""
+        self._lane.metrics.broker_op.observe(took_s, op=what)
+
     def on_tended(self, due: int, recovered: int) -> None:
         """Messages went back to the lane."""
         del due

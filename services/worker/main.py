@@ -3,17 +3,15 @@
 import os
 import socket
 import warnings
-from collections.abc import Mapping
 
 from billiard.util import get_logger as get_billiard_logger
 from celery import signals
 from celery.apps.worker import Worker
 from celery.platforms import SecurityWarning
-from celery.worker import state
 
 import laneway
 from laneway.observability.attempts import Attempts
-from laneway.observability.backlog import LaneBacklog
+from laneway.observability.child_metrics import ChildMetrics
 from laneway.observability.health import HealthBindError, HealthServer
 from laneway.observability.logs import get_logger, setup_logging
 from laneway.observability.metrics import Metrics
@@ -34,8 +32,8 @@ from laneway.services.worker.pool import (
 )
 from laneway.services.worker.request import ObservedRequest
 from laneway.services.worker.revoking import observe_revocations
+from laneway.services.worker.showing import objectives_of, show_lane, show_pool
 from laneway.tasks.app import CELERYS_OWN, LanewayApp, create_app, prepare_worker
-from laneway.tasks.broker.backlog import read_backlogs, read_oldest_ages_s
 from laneway.tasks.broker.client import lane_client
 from laneway.tasks.errors import SettingsError
 from laneway.tasks.queues import load_catalogue
@@ -69,7 +67,9 @@ def run(settings: Settings, queue: str) -> int:
     health = _health(settings, lane)
     worker = _worker(app, lane)
     observe_publishing(app, lane.metrics, tracing.tracer)
-    Child(app, tracing, health).install()
+    told_by_children = ChildMetrics()
+    told_by_children.serve(metrics)
+    Child(app, tracing, health, told_by_children).install()
     logger.info("starting", queue=queue, concurrency=lane.queue.concurrency)
     try:
         worker.start()
@@ -121,24 +121,19 @@ def _metrics(app: LanewayApp, name: str) -> Metrics:
 
 
 def _lane(app: LanewayApp, name: str, metrics: Metrics, tracing: Tracing) -> Lane:
-    client = lane_client(app.settings, app.catalogue[name])
-
-    def backlog() -> Mapping[str, LaneBacklog]:
-        found = read_backlogs(client, [name])[name]
-        age_s = read_oldest_ages_s(client, [name]).get(name)
-        return {name: LaneBacklog(found.ready, found.in_flight, found.dead, found.delayed, age_s)}
-
-    metrics.watch_backlog(backlog)
+    queue, logger = app.catalogue[name], get_logger("laneway.attempts").bind()
     lane = Lane(
         name=name,
-        queue=app.catalogue[name],
-        client=client,
+        queue=queue,
+        client=lane_client(app.settings, queue),
         link=app.link,
-        attempts=Attempts(metrics, tracing.tracer, get_logger("laneway.attempts").bind()),
+        attempts=Attempts(metrics, tracing.tracer, logger, objectives_of(name, queue)),
         metrics=metrics,
         remembers_success=bool(app.conf.worker_deduplicate_successful_tasks),
     )
     app.link.listener = LaneListener(app, lane)
+    metrics.watch_spans(tracing.waiting)
+    show_lane(lane)
     return lane
 
 
@@ -169,21 +164,11 @@ def _worker(app: LanewayApp, lane: Lane) -> Worker:
     )
     # The parent stores a few outcomes itself, in its event loop: it must not wait there for long.
     app.backend.max_retries = PARENT_RESULT_TRIES
-    lane.metrics.watch_slots(lambda: {lane.name: _slots(worker, lane)})
+    show_pool(worker, lane)
     # What may be claimed at once; Celery's own bounds would be the pool's size alone.
     claims = lane.queue.concurrency + lane.queue.prefetch
     worker.max_concurrency = worker.consumer.initial_prefetch_count = claims
     return worker
-
-
-def _slots(worker: Worker, lane: Lane) -> dict[str, int]:
-    busy = len(state.active_requests)
-    alive = worker.pool.alive() if worker.pool else 0
-    return {
-        "busy": busy,
-        "idle": max(0, alive - busy),
-        "starting": max(0, lane.queue.concurrency - alive),
-    }
 
 
 def _keep_logging(**_: object) -> None:

@@ -145,7 +145,7 @@ class ObservedRequest(Request):
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """A child took the task up."""
-        self.start_attempt().accepted(pid)
+        self.start_attempt().accepted(pid, time_accepted)
         super().on_accepted(pid, time_accepted)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:

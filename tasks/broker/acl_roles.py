@@ -80,6 +80,7 @@ def _gateways(scope: Scope) -> Iterator[User]:
         *_SUBMISSIONS_READ,
         *_revoking(scope),
         *_dead_letter_work(lanes),
+        *_surveying(lanes),
     )
     yield User("gateway", "gateway", broker=broker, results=(*_RESULTS_READ, *_FORGETTING))
 
@@ -105,6 +106,7 @@ def _lane_work(scope: Scope, lane: str, queue: Queue) -> tuple[Grant, ...]:
     return (
         _WAITING,
         _holding(lane),
+        *_surveying([lane]),
         Grant((*_RUN, *script_commands("take_turn")), keys=_rates(queue)),
         Grant(("zrangebyscore",), reads=(keys.revoked(),)),
         _REMEMBERING,
@@ -365,6 +367,17 @@ def _counted(lane: str) -> tuple[str, ...]:
 
 def _counting(lanes: Iterable[str]) -> Grant:
     return Grant(_COUNTS, reads=tuple(name for lane in lanes for name in _counted(lane)))
+
+
+def _surveying(lanes: Iterable[str]) -> tuple[Grant, ...]:
+    """To see how long dead letters have lain, and who serves the lanes; no message is read."""
+    names = list(lanes)
+    return (
+        Grant(("info", "time")),
+        _counting(names),
+        Grant(("zcount",), reads=tuple(map(keys.leases, names))),
+        Grant(("zrange",), reads=tuple(map(keys.dead_letters, names))),
+    )
 
 
 def _rates(queue: Queue) -> tuple[str, ...]:

@@ -93,13 +93,14 @@ def read_oldest_ages_s(client: "redis.Redis", lanes: Iterable[str]) -> dict[str,
     now, ages = time.time(), {}
     for number, lane in enumerate(names):
         oldest = [entry for entry in entries[number * width :][:width] if entry]
-        published = [_published_at_s(entry) for entry in oldest]
+        published = [published_at_s(entry) for entry in oldest]
         if None not in published:
             ages[lane] = max((now - at_s for at_s in published if at_s is not None), default=0.0)
     return ages
 
 
-def _published_at_s(entry: str) -> float | None:
+def published_at_s(entry: str) -> float | None:
+    """When a message says that it was published, since the epoch; None if it does not."""
     try:
         return float(json.loads(entry)["headers"][PUBLISHED_AT])
     except (ValueError, TypeError, KeyError, RecursionError):

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from redis.exceptions import RedisError
 
-from laneway.tasks.broker.commands import MOST_AT_ONCE, Commands, HoldOptions
+from laneway.tasks.broker.commands import MOST_AT_ONCE, Command, Commands, HoldOptions
 from laneway.tasks.broker.connector import BROKEN, Connector, Pair
 from laneway.tasks.broker.ledger import Claim, Ledger, Settlement, Verb
 from laneway.tasks.broker.scripting import FENCED
@@ -82,6 +82,9 @@ class Listener:
 
     def on_tended(self, due: int, recovered: int) -> None:
         """Delayed messages that went back to the lane, and messages of workers that are gone."""
+
+    def on_answered(self, what: str, took_s: float) -> None:
+        """Redis answered a claim, a settle or a tend after so long."""
 
 
 class LaneLink:
@@ -247,7 +250,16 @@ class LaneLink:
                 self._asked = False
                 self._claimed(room, reply)
 
-        command.send(*self._commands.claim(room, sent), on_reply=on_reply)
+        self._ask(command, "claim", self._commands.claim(room, sent), on_reply)
+
+    def _ask(self, wire: Wire, what: str, asked: Command, on_reply: Callable[[Any], None]) -> None:
+        asked_s = time.monotonic()
+
+        def answered(reply: Any) -> None:
+            self.listener.on_answered(what, time.monotonic() - asked_s)
+            on_reply(reply)
+
+        wire.send(*asked, on_reply=answered)
 
     def _fetch(self, command: Wire, waiter: Waiter, room: int) -> None:
         """Claim what is there, or wait: never both, as each would fill the same room."""
@@ -287,7 +299,7 @@ class LaneLink:
             if not self._refused(reply):
                 self.ledger.answered(settlement.claim for settlement in sent)
 
-        command.send(*self._commands.settle(sent), on_reply=on_reply)
+        self._ask(command, "settle", self._commands.settle(sent), on_reply)
 
     def _tend(self) -> None:
         if self._command is None:
@@ -296,7 +308,8 @@ class LaneLink:
             self._command.check(self._timeout_s)
             if self._waiter is not None:
                 self._waiter.check(WAIT_S + self._timeout_s)
-            self._command.send(*self._commands.tend(self._asking_ms()), on_reply=self._tended)
+            asked = self._commands.tend(self._asking_ms())
+            self._ask(self._command, "tend", asked, self._tended)
 
     def _note_clock(self, now_ms: int) -> None:
         self.redis_ms, self._answered_at_s = now_ms, time.monotonic()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from threading import local
 from typing import Any, NamedTuple
 
 import redis
@@ -33,6 +34,24 @@ BATCH_BYTES = 4 * 2**20
 
 UNASKED_SHARE = 100
 """The part of a lane's room, one in so many, that a publisher takes without looking again."""
+
+
+class _Sizes(local):
+    last_bytes = 0
+
+
+_sizes = _Sizes()
+
+
+def note_size(size_bytes: int) -> None:
+    """The message that this thread publishes has a body of so many bytes."""
+    _sizes.last_bytes = size_bytes
+
+
+def take_size() -> int:
+    """Bytes of the body that this thread has published since it asked before; 0 for none."""
+    size_bytes, _sizes.last_bytes = _sizes.last_bytes, 0
+    return size_bytes
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from laneway.tasks.broker.commands import MOST_AT_ONCE, HoldOptions
 from laneway.tasks.broker.delayed import read_moment
 from laneway.tasks.broker.ledger import Claim
 from laneway.tasks.broker.link import LaneLink
-from laneway.tasks.broker.publish import Door, Entry, LaneBatch, Room
+from laneway.tasks.broker.publish import Door, Entry, LaneBatch, Room, note_size
 
 LISTEN_AGAIN_S = 1.0
 """Pause before broadcasts are listened to again."""
@@ -171,6 +171,7 @@ class Channel(kombu_redis.Channel):
         return LaneBatch(self, max_size, self._door)
 
     def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
+        note_size(len(message["body"]))
         batch = kwargs.get("_publish_batch")
         door = self._door
         asks = door is not None and (door.asks(queue) if batch is None else door.guards(queue))

@@ -68,7 +68,7 @@ MATRIX: list[tuple[str, list[str], list[str]]] = [
     ("HDEL laneway:{mail}:claims x", ["worker-mail", "scaler"], DEAD),
     ("HGET laneway:{side}:epochs x", ["worker-side", "scaler"], []),
     ("HGET laneway:{side-2}:epochs x", ["worker-side-2", "scaler"], []),
-    ("ZADD laneway:{mail}:leases 1 x", ["worker-mail", "scaler"], []),
+    ("ZADD laneway:{mail}:leases 1 x", ["worker-mail", "scaler"], ["gateway"]),
     ("ZADD laneway:{mail}:delayed 1 x", ["submitter", "gateway", "worker-mail", "scaler", "ops"], []),
     ("ZRANGE laneway:{mail}:delayed 0 -1", ["worker-mail", "scaler"], DEAD),
     # dead letters

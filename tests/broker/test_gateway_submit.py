@@ -259,7 +259,7 @@ def test_requests_and_publishes_are_counted(client) -> None:
     assert 'method="GET",route="/v1/tasks/{task_id}",status="404"} 1.0' in text
     assert 'route="none",status="404"} 1.0' in text
     assert 'queue="notifications",result="ok",task="notifications.send_email"' in text
-    assert 'laneway_queue_depth{queue="notifications"} 1.0' in text
+    assert 'laneway_queue_depth{priority="0",queue="notifications"} 1.0' in text
     assert (
         "openmetrics-text"
         in (

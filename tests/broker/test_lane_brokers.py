@@ -232,7 +232,7 @@ def test_the_gateway_serves_both(app, home, hot, hot_server) -> None:
             letter = holder.bury(b"dead")
         found = client.get(f"/v1/queues/{HOT}/dead-letters").json()["dead_letters"]
         assert [one["id"] for one in found] == [letter]
-        assert f'laneway_queue_depth{{queue="{HOT}"}}' in client.get("/metrics").text
+        assert f'laneway_queue_depth{{priority="0",queue="{HOT}"}}' in client.get("/metrics").text
 
 
 def test_the_gateway_serves_the_lanes_of_the_broker_that_is_there(
@@ -248,8 +248,8 @@ def test_the_gateway_serves_the_lanes_of_the_broker_that_is_there(
         assert client.post(f"/v1/queues/{HOME}/tasks", json={"task": ANY}).status_code == 202
         assert client.get(f"/v1/queues/{HOME}").status_code == 200
         metrics = client.get("/metrics").text
-    assert f'laneway_queue_depth{{queue="{HOME}"}} 1.0' in metrics
-    assert f'laneway_queue_depth{{queue="{HOT}"}}' not in metrics
+    assert f'laneway_queue_depth{{priority="0",queue="{HOME}"}} 1.0' in metrics
+    assert f'laneway_queue_depth{{priority="0",queue="{HOT}"}}' not in metrics
 
 
 def test_a_lane_on_a_broker_nobody_knows_stops_the_process(redis_server, catalogue) -> None:

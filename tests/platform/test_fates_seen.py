@@ -113,7 +113,7 @@ def test_nothing_is_left_in_flight_and_the_worker_lives(lives, pool):
     assert worker.process.poll() is None
     assert worker.metric("laneway_running") == 0
     wait_for(lambda: worker.metric("laneway_queue_unacked", queue=pool) == 0, "empty hands")
-    assert worker.metric("laneway_queue_depth", queue=pool) == 0
+    assert worker.metric("laneway_queue_depth", queue=pool, priority="0") == 0
 
 
 def test_what_was_killed_too_often_lies_among_the_dead_letters_with_its_reason(lives):

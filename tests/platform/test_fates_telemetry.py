@@ -60,7 +60,9 @@ def test_what_runs_and_what_waits_is_shown_while_it_does(worker, client, tmp_pat
     assert worker.metric("laneway_slots", queue=LANE, state="idle") == 0
     assert worker.metric("laneway_running_oldest_seconds", queue=LANE) > 0
     # Messages beyond the slots stay in the lane, for any worker of it to take.
-    wait_for(lambda: worker.metric("laneway_queue_depth", queue=LANE) == 3, "the backlog")
+    wait_for(
+        lambda: worker.metric("laneway_queue_depth", queue=LANE, priority="0") == 3, "the backlog"
+    )
     assert worker.metric("laneway_queue_unacked", queue=LANE) == SLOTS
     assert worker.metric("laneway_broker_up") == 1
     release.touch()

@@ -80,6 +80,10 @@ class _Counted:
         """How many tasks it can run at once."""
         return self.limit
 
+    def pids(self) -> tuple[int, ...]:
+        """None but for the pool of processes below."""
+        return ()
+
     def _ending(self, key: int, callback: Any) -> Any:
         def ended(value: Any) -> None:
             self._held.pop(key, None)
@@ -99,7 +103,12 @@ class CeleryProcessPool(_Counted, TaskPool):
 
     def alive(self) -> int:
         """How many processes there are."""
-        return len(self._pool._pool) if self._pool is not None else 0  # noqa: SLF001 - shown nowhere
+        return len(self.pids())
+
+    def pids(self) -> tuple[int, ...]:
+        """Of its processes."""
+        processes = self._pool._pool if self._pool is not None else ()  # noqa: SLF001 - shown nowhere
+        return tuple(process.pid for process in tuple(processes))
 
 
 class CeleryThreadPool(_Counted, thread.TaskPool):

@@ -42,6 +42,9 @@ class Pool(Protocol):
     def alive(self) -> int:
         """How many processes or threads can run a task: the slots, as metrics call them."""
 
+    def pids(self) -> tuple[int, ...]:
+        """Its processes, none if it is threads. Safe to call from any thread."""
+
     def withdraw(self, older_than_s: float = 0.0) -> list[str]:
         """Take back what surely has not begun and was handed over at least so long ago.
 

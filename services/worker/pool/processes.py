@@ -110,6 +110,10 @@ class ProcessPool(BasePool):
         """How many processes can run tasks."""
         return sum(child.up and not child.leaving for child in self._dispatcher.children)
 
+    def pids(self) -> tuple[int, ...]:
+        """Of its processes."""
+        return tuple(child.pid for child in tuple(self._dispatcher.children))
+
     def terminate_job(self, pid: int, signal: int | None = None) -> None:
         """End a task that this process runs, and with it the process.
 

@@ -126,6 +126,10 @@ class ThreadPool(BasePool):
         """How many threads there are."""
         return len(self._threads)
 
+    def pids(self) -> tuple[int, ...]:
+        """None: its threads are the worker's."""
+        return ()
+
     def flush(self) -> None:
         """The broker was lost, and will deliver anew whatever has not begun."""
         self.withdraw()

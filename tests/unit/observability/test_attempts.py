@@ -4,15 +4,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from laneway.observability.attempts import Attempts, AttemptStart
-from laneway.observability.headers import FIRST_ENQUEUED_AT
+from laneway.observability.headers import FIRST_ENQUEUED_AT, PERIODIC
 from laneway.observability.labels import UNKNOWN
 from laneway.observability.metrics import Metrics
+from laneway.observability.objectives import RESULTS, Objectives
 from laneway.observability.outcomes import Outcome
 
 pytestmark = pytest.mark.unit
 
 TASK = "documents.process"
 LABELS = {"queue": "documents", "task": TASK}
+PROMISED = Objectives("documents", start_s=5, finish_s=60, share=0.99)
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def metrics():
 
 @pytest.fixture
 def attempts(metrics, lines, hands):
-    return Attempts(metrics, None, lines, hands.clock)
+    return Attempts(metrics, None, lines, PROMISED, hands.clock)
 
 
 @pytest.fixture
@@ -209,3 +211,79 @@ def test_a_message_that_never_became_an_attempt_is_counted(attempts, value, line
     labels = {"queue": "documents", "task": UNKNOWN, "outcome": "rejected"}
     assert value("attempts_total", **labels) == 1
     assert lines.written[0]["outcome"] == "rejected"
+
+
+def slo(value, name):
+    counts = (value("slo_events_total", queue="documents", slo=name, result=r) for r in RESULTS)
+    return tuple(count or 0 for count in counts)
+
+
+@pytest.mark.parametrize(("waited_s", "counted"), [(5, (1, 0)), (6, (0, 1))])
+def test_a_first_start_is_held_against_the_lanes_target(begin, value, hands, waited_s, counted):
+    attempt = begin(enqueued_at_s=hands.now_s - waited_s)
+    attempt.accepted(41)
+    attempt.finish(Outcome.SUCCESS)
+    assert slo(value, "start") == counted
+
+
+def test_a_retry_and_a_message_without_a_time_say_nothing_of_starts(begin, value, hands):
+    for known in [{"attempt": 2, "enqueued_at_s": hands.now_s}, {"redelivered": True}, {}]:
+        attempt = begin(**known)
+        attempt.accepted(41)
+        attempt.finish(Outcome.SUCCESS)
+    assert slo(value, "start") == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "finish", "success"),
+    [
+        (Outcome.SUCCESS, (0, 1), (1, 0)),
+        (Outcome.FAILURE, (0, 0), (0, 1)),
+        (Outcome.HARD_TIMEOUT, (0, 0), (0, 1)),
+        (Outcome.RETRY, (0, 0), (0, 0)),
+        (Outcome.REVOKED, (0, 0), (0, 0)),
+    ],
+)
+def test_a_task_that_ended_is_held_against_what_the_lane_promises(
+    begin, value, hands, outcome, finish, success
+):
+    attempt = begin(enqueued_at_s=hands.now_s)
+    attempt.accepted(41)
+    hands.now_s += 61
+    attempt.finish(outcome)
+    assert slo(value, "finish") == finish
+    assert slo(value, "success") == success
+
+
+def test_the_wait_in_the_worker_ends_when_a_slot_began(begin, value, hands):
+    attempt = begin(received_at_s=hands.now_s - 2)
+    began_s = hands.now_s + 3
+    hands.now_s += 10
+    attempt.accepted(41, began_s)
+    attempt.finish(Outcome.SUCCESS)
+    assert value("prefetch_wait_seconds_sum", queue="documents") == 5
+    assert value("attempt_duration_seconds_sum", **LABELS, **{"class": "ok"}) == 7
+
+
+def test_a_finished_task_tells_how_many_attempts_it_took(begin, value):
+    begin(attempt=2).finish(Outcome.RETRY)
+    begin(attempt=3).finish(Outcome.SUCCESS)
+    assert value("task_attempts_sum", **LABELS, **{"class": "ok"}) == 3
+    assert value("task_attempts_count", **LABELS, **{"class": "retry"}) is None
+
+
+def test_a_periodic_task_tells_when_it_succeeded_last(begin, value, hands):
+    begin().finish(Outcome.SUCCESS)
+    assert value("last_success_timestamp_seconds", **LABELS) is None
+    begin(headers={PERIODIC: "every hour"}).finish(Outcome.FAILURE)
+    assert value("last_success_timestamp_seconds", **LABELS) is None
+    begin(headers={PERIODIC: "every hour"}).finish(Outcome.SUCCESS)
+    assert value("last_success_timestamp_seconds", **LABELS) == hands.now_s
+
+
+def test_a_start_before_its_publishing_is_a_skewed_clock_and_an_eta_is_none(begin, value, hands):
+    for known in [{"enqueued_at_s": hands.now_s + 2}, {"eta_s": hands.now_s + 2}]:
+        attempt = begin(**known)
+        attempt.accepted(41)
+        attempt.finish(Outcome.SUCCESS)
+    assert value("clock_skew_total", queue="documents") == 1

@@ -19,15 +19,17 @@ def served_families(metrics):
 def test_every_entry_is_served_and_nothing_else(lines):
     metrics = Metrics()
     metrics.watch_backlog(dict)
-    metrics.watch_slots(dict)
+    metrics.watch_pool(list)
+    metrics.watch_spans(lambda: 0)
     metrics.build_info(version="1")
+    metrics.config_info("abc")
     Attempts(metrics, None, lines)
 
     families = served_families(metrics)
 
     kinds = {metric.name.removesuffix("_total"): metric.kind for metric in CATALOGUE}
     # The text format has no word for info: it shows it as a gauge.
-    kinds["laneway_build_info"] = "gauge"
+    kinds["laneway_build_info"] = kinds["laneway_config_info"] = "gauge"
     assert {name: family.type for name, family in families.items()} == kinds
 
 

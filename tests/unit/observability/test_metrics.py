@@ -1,14 +1,20 @@
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from laneway.observability.backlog import CachedBacklog, LaneBacklog
+from laneway.observability.backlog import BrokerBacklog, CachedBacklog, LaneBacklog
 from laneway.observability.catalogue import BROKER_UP, QUEUE_DEPTH
+from laneway.observability.child_metrics import ChildMetrics
 from laneway.observability.labels import ERROR_TYPES_KEPT, OTHER, UNKNOWN
 from laneway.observability.metrics import Metrics, metrics_payload
 from laneway.observability.outcomes import Outcome
+from laneway.observability.pool import PoolState, ProcessTimes
+from worker_harness import wait_for
 
 pytestmark = pytest.mark.unit
 
@@ -92,16 +98,16 @@ def test_plain_text_is_the_default(accept):
 
 def test_slots_are_read_at_each_scrape():
     metrics = Metrics()
-    slots = {"documents": {"busy": 1, "idle": 3}}
-    metrics.watch_slots(lambda: slots)
+    slots = {"busy": 1, "idle": 3}
+    metrics.watch_pool(lambda: PoolState("documents", slots).readings())
     assert value(metrics, "laneway_slots", queue="documents", state="busy") == 1
-    slots["documents"]["busy"] = 4
+    slots["busy"] = 4
     assert value(metrics, "laneway_slots", queue="documents", state="busy") == 4
 
 
 def test_a_reader_that_fails_costs_its_own_readings_alone():
     metrics = Metrics(tasks=["a.b"])
-    metrics.watch_slots(lambda: 1 / 0)
+    metrics.watch_pool(lambda: 1 / 0)
     metrics.redelivered.inc(queue="q", task="a.b")
     assert b"laneway_redelivered_total" in metrics_payload(metrics.registry, None)[0]
     dropped = {"signal": "metrics", "reason": "read_failed"}
@@ -110,8 +116,15 @@ def test_a_reader_that_fails_costs_its_own_readings_alone():
 
 def test_the_backlog_is_served_per_lane():
     metrics = Metrics()
-    metrics.watch_backlog(lambda: {"documents": LaneBacklog(depth=7, unacked=2, dead_letters=1)})
-    assert value(metrics, "laneway_queue_depth", queue="documents") == 7
+    lane = LaneBacklog(depth={"0": 7, "3": 1}, unacked=2, dead_letters=1, workers=3)
+    metrics.watch_backlog(lambda: BrokerBacklog({"documents": lane}, 1_000, 4_000))
+    assert value(metrics, "laneway_queue_depth", queue="documents", priority="0") == 7
+    assert value(metrics, "laneway_queue_depth", queue="documents", priority="3") == 1
+    assert value(metrics, "laneway_queue_workers", queue="documents") == 3
+    assert value(metrics, "laneway_broker_memory_bytes") == 1_000
+    assert value(metrics, "laneway_broker_memory_limit_bytes") == 4_000
+    assert value(metrics, "laneway_probe_success_timestamp_seconds") > 1_700_000_000
+    assert value(metrics, "laneway_probe_duration_seconds_count") == 1
     assert value(metrics, "laneway_queue_unacked", queue="documents") == 2
     assert value(metrics, "laneway_dead_letters", queue="documents") == 1
     assert value(metrics, "laneway_broker_up") == 1
@@ -122,7 +135,7 @@ def test_a_fresh_answer_is_not_asked_for_again(hands):
 
     def read():
         asked.append(1)
-        return {}
+        return BrokerBacklog({})
 
     backlog = CachedBacklog(read, fresh_s=5, monotonic_s=hands.clock.steady_s)
     list(backlog.readings())
@@ -139,7 +152,7 @@ def test_a_broker_that_hangs_leaves_the_last_answer_and_is_reported_down(hands):
     def read():
         if hang.is_set():
             release.wait(30)
-        return {"documents": LaneBacklog(7, 0, 0)}
+        return BrokerBacklog({"documents": LaneBacklog({"0": 7}, 0, 0)})
 
     backlog = CachedBacklog(read, wait_s=0.05, keep_s=60, monotonic_s=hands.clock.steady_s)
     assert value_of(backlog, BROKER_UP) == 1
@@ -162,3 +175,75 @@ def test_a_broker_that_refuses_is_reported_down():
 def value_of(backlog, metric):
     readings = {reading.metric.name: reading.value for reading in backlog.readings()}
     return readings.get(metric.name)
+
+
+def test_processes_are_measured_and_their_time_never_goes_back():
+    times, metrics = ProcessTimes(), Metrics()
+    busy = "sum(range(3_000_000)); input()"
+    with subprocess.Popen([sys.executable, "-c", busy], stdin=subprocess.PIPE) as child:
+        pids = (child.pid,)
+        metrics.watch_pool(
+            lambda: PoolState("q", {}, reserved=2, pids=pids, used_s=times.used_s(pids)).readings()
+        )
+        wait_for(lambda: value(metrics, "laneway_child_cpu_seconds_total", queue="q") > 0, "work")
+        assert value(metrics, "laneway_child_rss_bytes", queue="q", agg="max") > 1_000_000
+        assert value(metrics, "laneway_reserved", queue="q") == 2
+        used_s = value(metrics, "laneway_child_cpu_seconds_total", queue="q")
+        child.communicate(b"\n")
+    assert value(metrics, "laneway_child_cpu_seconds_total", queue="q") >= used_s
+    assert value(metrics, "laneway_child_rss_bytes", queue="q", agg="sum") == 0
+
+
+def test_threads_are_measured_as_the_process_that_they_run_in():
+    times = ProcessTimes()
+    readings = {r.labels: r for r in PoolState("q", {}, used_s=times.used_s(())).readings()}
+    assert readings["q", "max"].value == readings["q", "sum"].value > 1_000_000
+    assert times.used_s(()) >= os.times().user / 2
+
+
+def test_what_a_pool_process_counts_is_counted_in_the_worker():
+    metrics, told = Metrics(tasks=["a.b"]), ChildMetrics()
+    told.serve(metrics)
+    child = os.fork()
+    if not child:
+        for _ in range(50):
+            told.published.inc(queue="q", task="a.b", kind="retry", delay="later", result="ok")
+        told.publish_duration.observe(0.5, queue="q", result="ok")
+        told.span_dropped("queue_full", 3)
+        os._exit(0)
+    os.waitpid(child, 0)
+    dropped = {"signal": "traces", "reason": "queue_full"}
+    wait_for(lambda: value(metrics, "laneway_telemetry_dropped_total", **dropped) == 3, "the last")
+    kind = {"kind": "retry", "delay": "later", "result": "ok"}
+    assert value(metrics, "laneway_published_total", queue="q", task="a.b", **kind) == 50
+    assert value(metrics, "laneway_publish_duration_seconds_sum", queue="q", result="ok") == 0.5
+    told.close()
+
+
+def test_a_pool_process_never_waits_to_be_heard_and_says_what_was_lost():
+    told, metrics = ChildMetrics(), Metrics()
+    for _ in range(20_000):
+        told.published_bytes.observe(100, queue="q")
+    told.serve(metrics)
+    lost = {"signal": "metrics", "reason": "child_channel_full"}
+
+    def all_told():
+        told.published_bytes.observe(100, queue="q")
+        heard = value(metrics, "laneway_published_bytes_count", queue="q") or 0
+        return heard + (value(metrics, "laneway_telemetry_dropped_total", **lost) or 0) > 20_000
+
+    wait_for(all_told, "word of what was lost")
+    assert value(metrics, "laneway_telemetry_dropped_total", **lost) > 0
+    told.close()
+
+
+def test_garbage_from_a_pool_process_ends_nothing():
+    told, metrics = ChildMetrics(), Metrics()
+    told.serve(metrics)
+    for garbage in (b"no json", b"[1]", b'["laneway_attempts_total", 1, {}, null, 0]'):
+        told._writing.send(garbage)
+    told.published_bytes.observe(100, queue="q")
+    wait_for(lambda: value(metrics, "laneway_published_bytes_count", queue="q") == 1, "the rest")
+    garbled = {"signal": "metrics", "reason": "garbled"}
+    assert value(metrics, "laneway_telemetry_dropped_total", **garbled) == 3
+    told.close()
