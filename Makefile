@@ -51,6 +51,11 @@ test-s3: setup ## S3 tests against versitygw, built with Go
 	@sh tools/versitygw.sh
 	@$(BIN)/pytest tests/broker/test_s3_storage.py tests/broker/test_s3_tasks.py --s3-server .cache/versitygw
 
+.PHONY: test-observed
+test-observed: setup ## Telemetry against a real Prometheus and OpenTelemetry Collector (built with Go)
+	@sh tools/observed.sh
+	@$(BIN)/pytest tests/observed
+
 .PHONY: test-redis
 test-redis: setup ## Broker tests against each Redis and Valkey that apt and pip can bring
 	@sh tools/redis_servers.sh

@@ -26,6 +26,20 @@ def redis_server(_redis_server: RedisServer) -> RedisServer:
     return _redis_server
 
 
+@pytest.fixture(scope="module")
+def module_redis(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisServer]:
+    """A Redis that no other file uses, and that nothing empties between tests.
+
+    A file whose programs need more than `laneway acl` gives to any role says `GUARDED = False`.
+    """
+    guarded = getattr(request.module, "GUARDED", True)
+    folder = tmp_path_factory.mktemp("redis")
+    with running_redis(folder, guarded=guarded, appendonly="yes") as server:
+        yield server
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A LANEWAY_ variable of the person who runs the tests must not change their outcome."""
@@ -48,6 +62,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Servers other than those that are at hand."""
     parser.addoption("--s3-server", metavar="PATH", help="versitygw binary to test against")
     parser.addoption("--redis-server", metavar="PATH", help="Redis or Valkey to test against")
+    for name in ("prometheus", "promtool", "otelcol"):
+        parser.addoption(f"--{name}", metavar="PATH", help=f"{name} for tests/observed")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -10,6 +10,18 @@ from laneway.services.worker.lane import Lane
 
 logger = get_logger(__name__)
 
+KINDS = (
+    "delivery limit",
+    "invalid task",
+    "malformed envelope",
+    "refused content type",
+    "task failed",
+    "too large",
+    "undecodable body",
+    "unknown task",
+)
+"""What dead letters die of."""
+
 NO_TASK = "__none__"
 """For what names no task."""
 

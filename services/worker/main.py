@@ -32,7 +32,7 @@ from laneway.services.worker.pool import (
 )
 from laneway.services.worker.request import ObservedRequest
 from laneway.services.worker.revoking import observe_revocations
-from laneway.services.worker.showing import objectives_of, show_lane, show_pool
+from laneway.services.worker.showing import objectives_of, show_lane, show_pool, start_at_zero
 from laneway.tasks.app import CELERYS_OWN, LanewayApp, create_app, prepare_worker
 from laneway.tasks.broker.client import lane_client
 from laneway.tasks.errors import SettingsError
@@ -114,6 +114,7 @@ def _metrics(app: LanewayApp, name: str) -> Metrics:
     tasks = [task for task in app.tasks if not task.startswith(CELERYS_OWN) and admits(task)]
     metrics = Metrics()
     metrics.precreate(name, tasks)
+    start_at_zero(metrics, name)
     tell_build(metrics)
     metrics.consuming.set(0, queue=name)
     metrics.draining.set(0, queue=name)

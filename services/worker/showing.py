@@ -8,10 +8,13 @@ from celery.apps.worker import Worker
 from celery.worker import state
 
 from laneway.observability.backlog import BrokerBacklog
+from laneway.observability.metrics import Metrics
 from laneway.observability.objectives import Objectives
 from laneway.observability.pool import PoolState, ProcessTimes
 from laneway.services.surveying import lane_backlog
+from laneway.services.worker.burial import KINDS
 from laneway.services.worker.lane import Lane
+from laneway.services.worker.pool.exits import EXIT_REASONS
 from laneway.tasks.broker.survey import survey
 from laneway.tasks.queues import Queue
 
@@ -21,6 +24,21 @@ _HASH_LENGTH = 12
 def objectives_of(name: str, queue: Queue) -> Objectives:
     """What a lane promises, by its catalogue entry."""
     return Objectives(name, queue.wait_target, queue.finish_limit_s, queue.objective)
+
+
+def start_at_zero(metrics: Metrics, queue: str) -> None:
+    """Let the counts of what goes wrong begin at 0: `increase()` would miss a first one otherwise."""
+    for reason in KINDS:
+        metrics.dead_lettered.inc(0, queue=queue, reason=reason)
+    for reason in EXIT_REASONS:
+        metrics.child_exits.inc(0, queue=queue, reason=reason)
+    for fate in ("finished", "requeued"):
+        metrics.shutdown_tasks.inc(0, queue=queue, fate=fate)
+    for counter in (metrics.late_ends, metrics.recovered, metrics.clock_skew):
+        counter.inc(0, queue=queue)
+    metrics.broker_reconnects.inc(0)
+    for reason in ("queue_full", "export_failed"):
+        metrics.span_dropped(reason, 0)
 
 
 def show_lane(lane: Lane) -> None:

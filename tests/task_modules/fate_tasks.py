@@ -34,6 +34,19 @@ def short(self: Any, mark: str, seconds: float = 0.005) -> None:
     note(mark, self.request.id)
 
 
+@task("fate.rated", rate_limit="5/s")
+def rated() -> None:
+    """Five a second, on all workers together."""
+
+
+@task("fate.chained", bind=True)
+def chained(self: Any) -> None:
+    """Publishes another task from where it runs."""
+    self.app.send_task(
+        "lane.add", kwargs={"x": 1, "y": 2}, queue=self.request.delivery_info["routing_key"]
+    )
+
+
 @task("fate.soft_handled", soft_time_limit=1, time_limit=30)
 def soft_handled() -> str:
     try:

@@ -7,6 +7,9 @@ SIGNAL_REASONS = {9: "sigkill", 11: "sigsegv", 15: "sigterm", 6: "sigabrt"}
 RECYCLED = 155
 """Exit code of a process that reached its most tasks or memory; the same as billiard's."""
 
+EXIT_REASONS = (*SIGNAL_REASONS.values(), "recycled", "exit", "error")
+"""Those that are met; a rare signal has a reason of its own."""
+
 _listeners: list[Callable[[str], None]] = []
 
 

@@ -21,7 +21,7 @@ from laneway.observability.headers import (
 from laneway.observability.metrics import Metrics, metrics_payload
 from laneway.observability.outcomes import Outcome
 from laneway.observability.publishing import Publish, publish_span
-from laneway.observability.runs import add_state_event, run_span
+from laneway.observability.runs import STEPS_SEEN, add_state_event, run_span
 from laneway.observability.tracing import start_tracing
 
 pytestmark = pytest.mark.unit
@@ -118,7 +118,7 @@ def test_send_wait_process_and_run_are_one_trace(metrics, tracing, attempts, col
     run.end()
     attempt.finish(Outcome.SUCCESS)
 
-    spans = collector.spans(4)
+    spans = collector.spans(5)
 
     send, wait = spans["send documents"], spans["wait documents"]
     process, run = spans["process documents"], spans[f"run {TASK}"]
@@ -135,6 +135,7 @@ def test_send_wait_process_and_run_are_one_trace(metrics, tracing, attempts, col
     assert said["process.pid"] == 41
     assert said["celery.time_limit_s"] == 600
     assert process.status.code == Status.STATUS_CODE_UNSET
+    assert spans["chunking"].parent_span_id == run.span_id
     (state,) = run.events
     assert attributes(state) == {
         "celery.state": "PROCESSING",
@@ -243,6 +244,35 @@ def test_an_error_in_a_run_is_told_without_its_message(tracing, collector, attri
     (event,) = span.events
     assert "test_tracing.py" in attributes(event)["exception.stacktrace"]
     assert b"canary" not in span.SerializeToString()
+
+
+def test_the_steps_of_a_task_are_spans_with_their_sizes(tracing, collector, attributes):
+    run = run_span(tracing.tracer, TASK, "id-1", {})
+    for meta in [
+        {"step": "extracting", "file": "/secret"},
+        {"step": "chunking", "text_length": 900, "ok": True},
+        {"step": "embedding", "text_length": 900, "done": 0},
+        {"step": "embedding", "text_length": 900, "done": 5},
+        {"rows": 3},
+    ]:
+        add_state_event("PROCESSING", meta)
+    run.end(ValueError("canary"))
+    spans = collector.spans(4)
+    steps = [spans[name] for name in ("extracting", "chunking", "embedding")]
+    assert {step.parent_span_id for step in steps} == {spans[f"run {TASK}"].span_id}
+    assert [attributes(step).get("celery.step.text_length") for step in steps] == [900, 900, 900]
+    assert attributes(steps[-1])["celery.step.done"] == 5
+    assert [step.status.code == Status.STATUS_CODE_ERROR for step in steps] == [False, False, True]
+    assert steps[0].end_time_unix_nano <= steps[1].start_time_unix_nano
+    assert not any(b"secret" in step.SerializeToString() for step in steps)
+
+
+def test_a_task_of_a_million_steps_has_spans_for_the_first_ones(tracing, collector):
+    run = run_span(tracing.tracer, TASK, "id-1", {})
+    for number in range(STEPS_SEEN + 50):
+        add_state_event("PROCESSING", {"step": f"row {number}"})
+    run.end()
+    assert len(collector.spans(STEPS_SEEN + 1)) == STEPS_SEEN + 1
 
 
 def test_a_state_outside_a_run_is_no_fault():

@@ -1,0 +1,182 @@
+"""A day of load and faults in a minute: everything happens at least once that a lane can meet.
+
+Three lanes: `docs` on processes, `mail` on threads, and `slow`, which has one slot and too much to
+do. What is published passes a gateway's app, which is scraped like the workers.
+"""
+
+import signal
+import time
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from celery import Celery
+
+from gateway_harness import make_api, serving
+from lane_client import LaneClient, Sent, write_catalogue
+from laneway.observability.headers import ENQUEUED_AT, PERIODIC
+from laneway.observability.tracing import start_tracing
+from laneway.tasks.status import revoke
+from redis_server import RedisServer
+from worker_harness import RunningWorker, running_worker, wait_for
+
+LANES = ("docs", "mail", "slow")
+TASKS = ("lane.add", "lane.retry", "lane.fail", "lane.kill", "fate.short", "fate.hold")
+GARBAGE = b"{no message"
+
+
+class Platform:
+    """The lanes' workers, a gateway, and a client of each lane."""
+
+    def __init__(self, server: RedisServer, folder: Path, collector_url: str) -> None:
+        self.redis, self.folder = server, folder
+        lane = {"concurrency": 2, "maxDeliveries": 2, "waitTarget": 2, "leaseSeconds": 5}
+        self.catalogue = write_catalogue(
+            folder, docs=lane, mail={**lane, "pool": "threads"}, slow={**lane, "concurrency": 1}
+        )
+        self._settings = {
+            "queues_file": str(self.catalogue),
+            "task_modules": "lane_tasks,fate_tasks",
+            "otlp_endpoint": collector_url,
+        }
+        self._stack = ExitStack()
+        self._tracing = start_tracing(collector_url, "gateway")
+        self._stack.callback(self._tracing.shutdown)
+        self.workers: list[RunningWorker] = []
+
+    def open(self) -> None:
+        """Start everything."""
+        results = self.redis.url.removesuffix("/0") + "/1"
+        api = make_api(
+            self.redis.url,
+            self._tracing.tracer,
+            result_url=results,
+            queues_file=self.catalogue,
+        )
+        api.state.gateway.metrics.know_tasks(TASKS)
+        self.gateway_url = self._stack.enter_context(serving(api))
+        app = api.state.gateway.app
+        self.docs, self.mail, self.slow = (LaneClient(app, lane) for lane in LANES)
+        for lane in LANES:
+            self.start(lane)
+
+    def start(self, lane: str) -> RunningWorker:
+        """One more worker of a lane."""
+        folder = self.folder / f"{lane}-{len(self.workers)}"
+        folder.mkdir()
+        worker = self._stack.enter_context(
+            running_worker(lane, folder, self.redis.url, **self._settings)
+        )
+        self.workers.append(worker)
+        return worker
+
+    def worker_of(self, lane: str) -> RunningWorker:
+        """The youngest worker of a lane that lives."""
+        alive = [w for w in self.workers if w.queue == lane and w.process.poll() is None]
+        return alive[-1]
+
+    def close(self) -> None:
+        """End everything."""
+        self._stack.close()
+
+    @property
+    def targets(self) -> list[str]:
+        """What is to be scraped now: what lives."""
+        alive = [worker for worker in self.workers if worker.process.poll() is None]
+        gateway = self.gateway_url.removeprefix("http://")
+        return [gateway, *(f"127.0.0.1:{worker.port}" for worker in alive)]
+
+
+def live_a_day(platform: Platform) -> None:
+    """Let everything happen once; takes half a minute."""
+    _succeed(platform)
+    waiting = _fail(platform)
+    waiting += _be_called_off(platform)
+    _break_the_lane(platform)
+    for sent in waiting:
+        wait_for(sent.ended, f"the end of {sent.id}", 60)
+    _drain(platform)
+    _freeze(platform)
+
+
+def _succeed(platform: Platform) -> None:
+    docs, mail = platform.docs, platform.mail
+    sent = [lane.send("lane.add", x=1, y=2) for lane in (docs, mail) for _ in range(50)]
+    sent += [docs.send_with("lane.add", {"priority": 9}, x=1, y=2) for _ in range(3)]
+    sent += [mail.send_with("lane.add", {"headers": {PERIODIC: "hourly"}}, x=1, y=2)]
+    sent += [docs.send_with("lane.add", {"countdown": 1}, x=1, y=2)]
+    sent += [lane.send("fate.chained") for lane in (docs, mail)]
+    sent += [docs.send("fate.rated") for _ in range(8)]
+    docs.wait(*sent)
+    # More than its one slot can do in time.
+    for _ in range(12):
+        platform.slow.send("fate.short", mark=str(platform.folder / "slow"), seconds=1.5)
+
+
+def _fail(platform: Platform) -> list[Sent]:
+    docs, mail, mark = platform.docs, platform.mail, platform.folder / "killed"
+    return [
+        *(lane.send("lane.retry", countdown=0.5) for lane in (docs, mail) for _ in range(5)),
+        *(lane.send("lane.fail") for lane in (docs, mail)),
+        mail.send("lane.reject"),
+        docs.send("lane.soft_limit"),
+        docs.send("fate.soft_handled"),
+        docs.send("lane.hard_limit"),
+        docs.send("lane.kill", mark=str(mark), survive_after=1),
+        docs.send("lane.kill"),
+    ]
+
+
+def _be_called_off(platform: Platform) -> list[Sent]:
+    past = datetime.now(UTC) + timedelta(milliseconds=1)
+    expired = platform.docs.send_with("lane.add", {"expires": past, "countdown": 1}, x=1, y=2)
+    begun = platform.folder / "begun"
+    held = platform.docs.send("fate.hold", release=str(platform.folder / "never"), mark=str(begun))
+    wait_for(begun.exists, "the task that is to be terminated", 60)
+    revoke(platform.docs.app, held.id, terminate=True)
+    return [expired, held]
+
+
+def _break_the_lane(platform: Platform) -> None:
+    with platform.redis.client() as client:
+        client.lpush("docs", GARBAGE)
+        client.config_set("maxmemory", 2**30)
+        client.client_kill_filter(_type="normal", skipme=True)
+    with Celery(broker=platform.redis.url, set_as_current=False) as stock:
+        ahead = {ENQUEUED_AT: f"{time.time() + 60:.6f}"}
+        stock.send_task("lane.add", (1, 2), queue="docs", headers=ahead)
+    with suppress(HTTPError):
+        urlopen(f"{platform.gateway_url}/v1/queues", timeout=10)
+
+
+def _drain(platform: Platform) -> None:
+    """One worker stops while it runs something, another takes its place."""
+    mark = platform.folder / "drained"
+    worker = platform.worker_of("docs")
+    held = platform.docs.send("fate.short", mark=str(mark), seconds=4)
+    wait_for(lambda: worker.metric("laneway_running", task="fate.short") > 0, "what runs")
+    platform.start("docs")
+    worker.terminate()
+    time.sleep(2)  # long enough to be scraped while it drains
+    wait_for(held.ended, "what ran during the drain")
+    worker.wait_until_ended()
+
+
+def _freeze(platform: Platform) -> None:
+    """A worker stands still for longer than its lease: another has its messages meanwhile."""
+    frozen = platform.worker_of("slow")
+    helper = platform.start("slow")
+    frozen.process.send_signal(signal.SIGSTOP)
+    wait_for(lambda: helper.metric("laneway_recovered_total") > 0, "what the frozen one held", 60)
+    frozen.process.send_signal(signal.SIGCONT)
+    wait_for(lambda: frozen.metric("laneway_late_ends_total") > 0, "its late word", 60)
+
+
+def kill(platform: Platform, lane: str) -> Any:
+    """SIGKILL the worker of a lane."""
+    worker = platform.worker_of(lane)
+    worker.kill()
+    return worker

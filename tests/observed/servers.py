@@ -1,0 +1,180 @@
+"""A real Prometheus and a real OpenTelemetry Collector for a test, ended by their pids."""
+
+import json
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from laneway.services.local.processes import free_port
+from worker_harness import wait_for
+
+START_LIMIT_S = 30.0
+
+
+class Prometheus:
+    """One server, asked over HTTP."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def get(self, path: str, **query: str) -> Any:
+        with urllib.request.urlopen(
+            f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(query)}", timeout=10
+        ) as answer:
+            return json.load(answer)["data"]
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """What an expression gives now: series with `metric` and `value`."""
+        found: list[dict[str, Any]] = self.get("query", query=expression)["result"]
+        return found
+
+    def number(self, expression: str) -> float:
+        """The sum of what an expression gives now; 0 for nothing."""
+        return sum(float(series["value"][1]) for series in self.query(expression))
+
+    def up(self) -> int:
+        """Targets that answered."""
+        return int(self.number("sum(up)"))
+
+    def firing(self) -> set[str]:
+        """Names of the alerts that fire now."""
+        alerts = self.get("alerts")["alerts"]
+        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+
+
+@contextmanager
+def running_prometheus(
+    binary: Path,
+    folder: Path,
+    targets: Sequence[str],
+    rules: Sequence[Path] = (),
+    every: str = "1s",
+) -> Iterator[Prometheus]:
+    """A server that scrapes targets and evaluates rule files `every` so often.
+
+    Targets may come later too: their list is read again from `targets.json` in its folder.
+    """
+    folder.mkdir(parents=True)
+    write_targets(folder, targets)
+    config = {
+        "global": {"scrape_interval": every, "evaluation_interval": every, "scrape_timeout": every},
+        "rule_files": list(map(str, rules)),
+        "scrape_configs": [
+            {
+                "job_name": "laneway",
+                "file_sd_configs": [
+                    {"files": [str(folder / "targets.json")], "refresh_interval": "1s"}
+                ],
+            }
+        ],
+    }
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    port = free_port()
+    words = [
+        binary,
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--enable-feature=exemplar-storage",
+    ]
+    server = Prometheus(f"http://127.0.0.1:{port}")
+    with _running(words, folder / "prometheus.log") as process:
+        _wait_for_answer(f"{server.url}/-/ready", process, folder / "prometheus.log")
+        yield server
+
+
+def write_targets(folder: Path, targets: Sequence[str]) -> None:
+    """Let the Prometheus of this folder scrape these from now on."""
+    written = folder / "targets.tmp"
+    written.write_text(json.dumps([{"targets": list(targets)}]))
+    written.rename(folder / "targets.json")
+
+
+class Collector:
+    """One collector, and the file it writes spans to."""
+
+    def __init__(self, url: str, file: Path) -> None:
+        self.url, self._file = url, file
+
+    def spans(self) -> list[dict[str, Any]]:
+        """All that were written so far, each with its `attributes` as a map."""
+        if not self._file.exists():
+            return []
+        found = []
+        for line in self._file.read_text().splitlines():
+            for resource in json.loads(line)["resourceSpans"]:
+                for scope in resource["scopeSpans"]:
+                    found += map(_readable, scope["spans"])
+        return found
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        return [span for span in self.spans() if span["name"] == name]
+
+
+def _readable(span: dict[str, Any]) -> dict[str, Any]:
+    said = {a["key"]: next(iter(a["value"].values())) for a in span.get("attributes", ())}
+    return {**span, "attributes": said}
+
+
+@contextmanager
+def running_collector(binary: Path, folder: Path) -> Iterator[Collector]:
+    """A collector that takes OTLP/HTTP and keeps spans in a file."""
+    folder.mkdir(parents=True)
+    port, file = free_port(), folder / "spans.jsonl"
+    config = {
+        "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}},
+        "exporters": {"file": {"path": str(file), "flush_interval": "200ms"}},
+        "service": {
+            "telemetry": {"metrics": {"level": "none"}},
+            "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["file"]}},
+        },
+    }
+    (folder / "collector.yaml").write_text(yaml.safe_dump(config))
+    log = folder / "collector.log"
+    words = [binary, "--config", f"file:{folder / 'collector.yaml'}"]
+    with _running(words, log) as process:
+        _wait_for_answer(f"http://127.0.0.1:{port}/v1/traces", process, log)
+        yield Collector(f"http://127.0.0.1:{port}", file)
+
+
+@contextmanager
+def _running(words: Sequence[Any], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as file:
+        process = subprocess.Popen(list(map(str, words)), stdout=file, stderr=file)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+
+
+def _wait_for_answer(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    def answers() -> bool:
+        assert process.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+        except urllib.error.HTTPError as error:
+            return error.code < 500 and error.code != 404
+        except OSError:
+            return False
+        return True
+
+    wait_for(answers, url, START_LIMIT_S)
+
+
+def window(seconds: float) -> tuple[float, float]:
+    """The last so many seconds, since the epoch."""
+    now_s = time.time()
+    return now_s - seconds, now_s
