@@ -76,6 +76,10 @@ faults: setup ## Faults, with stock Celery beside (FAULTS='--full --out docs/los
 keys: setup ## Make docs/keys.md anew from tasks/broker/keys.py
 	@$(BIN)/python tools/keys_page.py
 
+.PHONY: metrics
+metrics: setup ## Make docs/metrics.md anew from observability/catalogue.py
+	@$(BIN)/python tools/metrics_page.py
+
 .PHONY: samples
 samples: setup ## Make the sample documents anew
 	@$(BIN)/python tools/make_samples.py

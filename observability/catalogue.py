@@ -11,10 +11,10 @@ Place = Literal["producer", "worker", "gateway", "everywhere"]
 
 _PUBLISH_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _HTTP_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_ATTEMPT_S = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600)
+_ATTEMPT_S = (0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 300, 900, 3_600)
 _WAIT_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600)
-_END_TO_END_S = (0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 21_600, 86_400)
-_RETRY_S = (1, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600)
+_END_TO_END_S = (0.05, 0.5, 5, 30, 120, 600, 3_600, 86_400)
+_RETRY_S = (1, 5, 15, 60, 300, 900, 3_600)
 _LAG_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
 _BROKER_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 _SIZE_BYTES = (256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216)
@@ -23,7 +23,11 @@ _ATTEMPTS = (1, 2, 3, 5, 8, 13)
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: what it is called, what it counts in, and where it is measured."""
+    """One metric: what it is called, what it counts in, and where it is measured.
+
+    `most` bounds the sets of labels that a process has of it; what comes later counts as the task,
+    or the type of error, `__other__`. 0 is for labels that are few by their nature.
+    """
 
     name: str
     kind: Kind
@@ -32,6 +36,12 @@ class Metric:
     unit: str = ""
     where: Place = "worker"
     buckets: tuple[float, ...] = ()
+    most: int = 0
+
+    @property
+    def most_series(self) -> int:
+        """Time series that its bounded sets of labels make at most."""
+        return self.most * (len(self.buckets) + 3 if self.buckets else 1)
 
 
 # Whoever publishes
@@ -42,6 +52,7 @@ PUBLISHED = Metric(
     "error.",
     ("queue", "task", "kind", "delay", "result"),
     where="producer",
+    most=150,
 )
 PUBLISH_DURATION = Metric(
     "laneway_publish_duration_seconds",
@@ -69,6 +80,7 @@ ATTEMPTS = Metric(
     "counter",
     "Attempts that ended, each with exactly one outcome.",
     ("queue", "task", "outcome"),
+    most=700,
 )
 ATTEMPT_DURATION = Metric(
     "laneway_attempt_duration_seconds",
@@ -77,6 +89,7 @@ ATTEMPT_DURATION = Metric(
     ("queue", "task", "class"),
     unit="seconds",
     buckets=_ATTEMPT_S,
+    most=60,
 )
 QUEUE_WAIT = Metric(
     "laneway_queue_wait_seconds",
@@ -102,6 +115,7 @@ END_TO_END = Metric(
     ("queue", "task", "class"),
     unit="seconds",
     buckets=_END_TO_END_S,
+    most=30,
 )
 TASK_ATTEMPTS = Metric(
     "laneway_task_attempts",
@@ -109,12 +123,14 @@ TASK_ATTEMPTS = Metric(
     "Attempts that a task had taken when it ended.",
     ("queue", "task", "class"),
     buckets=_ATTEMPTS,
+    most=20,
 )
 ERRORS = Metric(
     "laneway_errors_total",
     "counter",
     "Attempts that ended in an error, by its type; final is true if the task ended with it.",
     ("queue", "task", "error_type", "final"),
+    most=150,
 )
 RETRY_DELAY = Metric(
     "laneway_retry_delay_seconds",
@@ -123,24 +139,28 @@ RETRY_DELAY = Metric(
     ("queue", "task"),
     unit="seconds",
     buckets=_RETRY_S,
+    most=12,
 )
 SOFT_TIMEOUTS = Metric(
     "laneway_soft_timeouts_total",
     "counter",
     "Attempts that met their soft limit; handled is true if they still succeeded.",
     ("queue", "task", "handled"),
+    most=40,
 )
 REDELIVERED = Metric(
     "laneway_redelivered_total",
     "counter",
     "Deliveries of a message that had been delivered before.",
     ("queue", "task"),
+    most=40,
 )
 RATE_LIMITED = Metric(
     "laneway_rate_limited_total",
     "counter",
     "Attempts put off because the task's rate limit was reached.",
     ("queue", "task"),
+    most=20,
 )
 
 LAST_SUCCESS = Metric(
@@ -149,6 +169,7 @@ LAST_SUCCESS = Metric(
     "When a periodic task succeeded last, since the epoch; others have no sample.",
     ("queue", "task"),
     unit="seconds",
+    most=40,
 )
 CLOCK_SKEW = Metric(
     "laneway_clock_skew_total",

@@ -10,7 +10,7 @@ import prometheus_client as prometheus
 from prometheus_client import CollectorRegistry
 
 from laneway.observability.catalogue import Metric
-from laneway.observability.labels import LabelGuard
+from laneway.observability.labels import OPEN, OTHER, LabelGuard
 
 Exemplar = Mapping[str, str]
 
@@ -38,6 +38,7 @@ class _Instrument:
         # By the labels as they are given. Only labels that stand as they are get here, so it is as
         # bounded as the series.
         self._known: dict[tuple[tuple[str, str], ...], Any] = {}
+        self._seen: set[tuple[str, ...]] = set()
 
     def _series(self, labels: Mapping[str, str]) -> Any:
         """The series of these labels; every attempt asks for several, so the way is short."""
@@ -57,7 +58,20 @@ class _Instrument:
                 f"{self._metric.name} takes the labels {', '.join(self._metric.labels) or 'none'}, "
                 f"not {', '.join(given) or 'none'}. Give each of them once."
             )
-        return [self._guard.clean(name, given[name]) for name in self._metric.labels]
+        cleaned = [self._guard.clean(name, given[name]) for name in self._metric.labels]
+        return self._bounded(cleaned) if self._metric.most else cleaned
+
+    def _bounded(self, values: list[str]) -> list[str]:
+        """These values, or those of the rest when the metric has as many series as it may."""
+        key = tuple(values)
+        if key in self._seen:
+            return values
+        # One short of it: the last is for the rest.
+        if len(self._seen) < self._metric.most - 1:
+            self._seen.add(key)
+            return values
+        names = self._metric.labels
+        return [OTHER if n in OPEN else v for n, v in zip(names, values, strict=True)]
 
 
 class Counter(_Instrument):

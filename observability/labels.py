@@ -6,6 +6,8 @@ from threading import Lock
 UNKNOWN = "__unknown__"
 OTHER = "__other__"
 ERROR_TYPES_KEPT = 50
+OPEN = frozenset({"task", "error_type"})
+"""Labels of which there may be many."""
 
 
 class LabelGuard:

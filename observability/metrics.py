@@ -16,6 +16,16 @@ from laneway.observability.outcomes import Outcome
 from laneway.observability.pool import POOL_METRICS
 from laneway.observability.scrape import Reading, ScrapeCollector
 
+COUNTED_FROM_0 = (
+    Outcome.SUCCESS,
+    Outcome.RETRY,
+    Outcome.FAILURE,
+    Outcome.REJECTED,
+    Outcome.SOFT_TIMEOUT,
+    Outcome.HARD_TIMEOUT,
+    Outcome.WORKER_LOST,
+)
+
 
 class Metrics:
     """Every metric of the catalogue, as typed attributes.
@@ -81,14 +91,14 @@ class Metrics:
         self._guard.know_tasks(tasks)
 
     def precreate(self, queue: str, tasks: Iterable[str]) -> None:
-        """Know these tasks, and start every outcome of theirs at 0.
+        """Know these tasks, and start the outcomes at 0 that alerts count.
 
         A series that begins at 1 hides the first failure of a new pod from `increase()`.
         """
         names = list(tasks)
         self.know_tasks(names)
         for task in names:
-            for outcome in Outcome:
+            for outcome in COUNTED_FROM_0:
                 self.attempts.inc(0, queue=queue, task=task, outcome=outcome)
 
     def build_info(self, **versions: str) -> None:

@@ -1,4 +1,6 @@
 import re
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -9,6 +11,8 @@ from laneway.observability.metrics import Metrics, metrics_payload
 from laneway.observability.outcomes import Outcome
 
 pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[3]
 
 
 def served_families(metrics):
@@ -57,3 +61,10 @@ def test_there_are_fourteen_outcomes_in_five_classes():
     assert {outcome.outcome_class for outcome in Outcome} == {
         *("ok", "retry", "error", "killed", "dropped")
     }
+
+
+def test_the_page_of_metrics_is_made_of_the_catalogue():
+    spec = spec_from_file_location("metrics_page", ROOT / "tools" / "metrics_page.py")
+    page = module_from_spec(spec)
+    spec.loader.exec_module(page)
+    assert (ROOT / "docs" / "metrics.md").read_text() == page.page(), "run: make metrics"

@@ -7,11 +7,13 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from laneway.observability.attempts import Attempts, AttemptStart
 from laneway.observability.backlog import BrokerBacklog, CachedBacklog, LaneBacklog
-from laneway.observability.catalogue import BROKER_UP, QUEUE_DEPTH
+from laneway.observability.catalogue import BROKER_UP, CATALOGUE, QUEUE_DEPTH
 from laneway.observability.child_metrics import ChildMetrics
+from laneway.observability.headers import PERIODIC
 from laneway.observability.labels import ERROR_TYPES_KEPT, OTHER, UNKNOWN
-from laneway.observability.metrics import Metrics, metrics_payload
+from laneway.observability.metrics import COUNTED_FROM_0, Metrics, metrics_payload
 from laneway.observability.outcomes import Outcome
 from laneway.observability.pool import PoolState, ProcessTimes
 from worker_harness import wait_for
@@ -51,12 +53,38 @@ def test_wrong_labels_are_refused_with_the_right_ones():
         Metrics().redelivered.inc(queue="documents")
 
 
-def test_precreated_outcomes_start_at_zero():
+def test_the_outcomes_that_alerts_count_start_at_zero():
     metrics = Metrics()
     metrics.precreate("documents", ["documents.process"])
-    for outcome in Outcome:
+    for outcome in COUNTED_FROM_0:
         labels = {"queue": "documents", "task": "documents.process", "outcome": outcome.value}
         assert value(metrics, "laneway_attempts_total", **labels) == 0
+
+
+def test_a_hundred_tasks_with_every_outcome_stay_within_the_series_budget(lines):
+    metrics, tasks = Metrics(), [f"team.task_{number}" for number in range(100)]
+    metrics.precreate("documents", tasks)
+    attempts = Attempts(metrics, None, lines)
+    for task in tasks:
+        for outcome in Outcome:
+            start = AttemptStart(
+                "id", task, "documents", 1.0, redelivered=True, headers={PERIODIC: "x"}
+            )
+            attempt = attempts.start(start)
+            attempt.accepted(41)
+            attempt.soft_timeout()
+            error = type(f"Odd{task[10:]}", (Exception,), {})()
+            attempt.finish(outcome, error, retry_delay_s=1.0)
+    assert series_count(metrics) <= 3_000
+    labels = {"queue": "documents", "task": OTHER, "class": "ok"}
+    assert value(metrics, "laneway_attempt_duration_seconds_count", **labels) > 0
+    counted = metrics.registry.collect()
+    total = sum(s.value for f in counted for s in f.samples if s.name == "laneway_attempts_total")
+    assert total == 100 * len(Outcome)
+
+
+def test_bounded_metrics_alone_keep_the_budget():
+    assert sum(metric.most_series for metric in CATALOGUE) <= 2_700
 
 
 def test_a_worker_with_a_hundred_tasks_starts_within_the_series_budget():
