@@ -36,10 +36,12 @@ def wait_for(condition: Callable[[], Any], what: str, limit_s: float = WAIT_S) -
 class RunningWorker:
     """One worker process, its log and its metrics."""
 
-    def __init__(self, queue: str, folder: Path, settings: dict[str, str]) -> None:
+    def __init__(
+        self, queue: str, folder: Path, settings: dict[str, str], log_file: Path | None = None
+    ) -> None:
         self.queue = queue
         self.port = free_port()
-        self.log_file = folder / f"worker-{queue}-{self.port}.log"
+        self.log_file = log_file or folder / f"worker-{queue}-{self.port}.log"
         environment = {
             **os.environ,  # noqa: TID251 - handed on
             "PYTHONPATH": str(TASKS_FOLDER),
@@ -121,7 +123,7 @@ class RunningWorker:
 
 @contextmanager
 def started_worker(
-    queue: str, folder: Path, broker_url: str, **settings: str
+    queue: str, folder: Path, broker_url: str, log_file: Path | None = None, **settings: str
 ) -> Iterator[RunningWorker]:
     """A worker that is not ready yet; the arguments are those of `running_worker`."""
     given = {
@@ -130,7 +132,8 @@ def started_worker(
         "task_modules": "lane_tasks",
         **settings,
     }
-    worker = RunningWorker(queue, folder, {f"LANEWAY_{k.upper()}": v for k, v in given.items()})
+    named = {f"LANEWAY_{name.upper()}": value for name, value in given.items()}
+    worker = RunningWorker(queue, folder, named, log_file)
     try:
         yield worker
     finally:

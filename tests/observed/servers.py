@@ -1,13 +1,14 @@
 """A real Prometheus and a real OpenTelemetry Collector for a test, ended by their pids."""
 
 import json
+import signal
 import subprocess
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from laneway.services.local.processes import free_port
 from worker_harness import wait_for
 
 START_LIMIT_S = 30.0
+_RECORD = '{"resourceSpans"'
 
 
 class Prometheus:
@@ -101,18 +103,41 @@ def write_targets(folder: Path, targets: Sequence[str]) -> None:
 class Collector:
     """One collector, and the file it writes spans to."""
 
-    def __init__(self, url: str, file: Path) -> None:
-        self.url, self._file = url, file
+    def __init__(self, binary: Path, folder: Path) -> None:
+        port, self._file = free_port(), folder / "spans.jsonl"
+        self.url = f"http://127.0.0.1:{port}"
+        self._log, config_file = folder / "collector.log", folder / "collector.yaml"
+        self._words = [str(binary), "--config", f"file:{config_file}"]
+        config = {
+            "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}},
+            "exporters": {
+                "file": {"path": str(self._file), "flush_interval": "200ms", "append": True}
+            },
+            "service": {
+                "telemetry": {"metrics": {"level": "none"}},
+                "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["file"]}},
+            },
+        }
+        config_file.write_text(yaml.safe_dump(config))
+        self.start()
+
+    def start(self) -> None:
+        """Start it, or start it again: what it wrote before stays."""
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(self._words, stdout=log, stderr=log)
+        _wait_for_answer(f"{self.url}/v1/traces", self.process, self._log)
 
     def spans(self) -> list[dict[str, Any]]:
         """All that were written so far, each with its `attributes` as a map."""
         if not self._file.exists():
             return []
         found = []
-        for line in self._file.read_text().splitlines():
-            for resource in json.loads(line)["resourceSpans"]:
-                for scope in resource["scopeSpans"]:
-                    found += map(_readable, scope["spans"])
+        # One that was killed may have left half a record before the next.
+        for record in self._file.read_text().split(_RECORD)[1:]:
+            with suppress(json.JSONDecodeError):
+                for resource in json.loads(_RECORD + record)["resourceSpans"]:
+                    for scope in resource["scopeSpans"]:
+                        found += map(_readable, scope["spans"])
         return found
 
     def named(self, name: str) -> list[dict[str, Any]]:
@@ -128,21 +153,11 @@ def _readable(span: dict[str, Any]) -> dict[str, Any]:
 def running_collector(binary: Path, folder: Path) -> Iterator[Collector]:
     """A collector that takes OTLP/HTTP and keeps spans in a file."""
     folder.mkdir(parents=True)
-    port, file = free_port(), folder / "spans.jsonl"
-    config = {
-        "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}},
-        "exporters": {"file": {"path": str(file), "flush_interval": "200ms"}},
-        "service": {
-            "telemetry": {"metrics": {"level": "none"}},
-            "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["file"]}},
-        },
-    }
-    (folder / "collector.yaml").write_text(yaml.safe_dump(config))
-    log = folder / "collector.log"
-    words = [binary, "--config", f"file:{folder / 'collector.yaml'}"]
-    with _running(words, log) as process:
-        _wait_for_answer(f"http://127.0.0.1:{port}/v1/traces", process, log)
-        yield Collector(f"http://127.0.0.1:{port}", file)
+    collector = Collector(binary, folder)
+    try:
+        yield collector
+    finally:
+        _end(collector.process)
 
 
 @contextmanager
@@ -152,12 +167,17 @@ def _running(words: Sequence[Any], log: Path) -> Iterator[subprocess.Popen[bytes
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGCONT)
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
 
 
 def _wait_for_answer(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
