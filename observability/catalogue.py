@@ -15,6 +15,10 @@ _ATTEMPT_S = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600
 _WAIT_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600)
 _END_TO_END_S = (0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 21_600, 86_400)
 _RETRY_S = (1, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600)
+_LAG_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
+_BROKER_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+_SIZE_BYTES = (256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216)
+_ATTEMPTS = (1, 2, 3, 5, 8, 13)
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,9 @@ class Metric:
 PUBLISHED = Metric(
     "laneway_published_total",
     "counter",
-    "Tasks handed to the broker; kind is first or retry, result is ok or error.",
-    ("queue", "task", "kind", "result"),
+    "Tasks handed to the broker; kind is first or retry, delay is now or later, result is ok or "
+    "error.",
+    ("queue", "task", "kind", "delay", "result"),
     where="producer",
 )
 PUBLISH_DURATION = Metric(
@@ -46,6 +51,16 @@ PUBLISH_DURATION = Metric(
     unit="seconds",
     where="producer",
     buckets=_PUBLISH_S,
+)
+
+PUBLISHED_BYTES = Metric(
+    "laneway_published_bytes",
+    "histogram",
+    "Size of a task's arguments as they were handed to the broker.",
+    ("queue",),
+    unit="bytes",
+    where="producer",
+    buckets=_SIZE_BYTES,
 )
 
 # Attempts, as the worker's parent process sees them
@@ -72,6 +87,14 @@ QUEUE_WAIT = Metric(
     unit="seconds",
     buckets=_WAIT_S,
 )
+PREFETCH_WAIT = Metric(
+    "laneway_prefetch_wait_seconds",
+    "histogram",
+    "Time from the claim of a message to its start in a slot: what waits in the worker.",
+    ("queue",),
+    unit="seconds",
+    buckets=_WAIT_S,
+)
 END_TO_END = Metric(
     "laneway_task_end_to_end_seconds",
     "histogram",
@@ -79,6 +102,13 @@ END_TO_END = Metric(
     ("queue", "task", "class"),
     unit="seconds",
     buckets=_END_TO_END_S,
+)
+TASK_ATTEMPTS = Metric(
+    "laneway_task_attempts",
+    "histogram",
+    "Attempts that a task had taken when it ended.",
+    ("queue", "task", "class"),
+    buckets=_ATTEMPTS,
 )
 ERRORS = Metric(
     "laneway_errors_total",
@@ -113,6 +143,42 @@ RATE_LIMITED = Metric(
     ("queue", "task"),
 )
 
+LAST_SUCCESS = Metric(
+    "laneway_last_success_timestamp_seconds",
+    "gauge",
+    "When a periodic task succeeded last, since the epoch; others have no sample.",
+    ("queue", "task"),
+    unit="seconds",
+)
+CLOCK_SKEW = Metric(
+    "laneway_clock_skew_total",
+    "counter",
+    "Attempts that began more than a second before they were published, by the clocks of both.",
+    ("queue",),
+)
+
+# Objectives: start (waitTarget), finish (finishTarget) and success
+SLO_EVENTS = Metric(
+    "laneway_slo_events_total",
+    "counter",
+    "Tasks that met a lane's objective, or not; slo is start, finish or success, result good or bad.",
+    ("queue", "slo", "result"),
+)
+SLO_THRESHOLD = Metric(
+    "laneway_slo_threshold_seconds",
+    "gauge",
+    "Within which time a task is to start or finish, by the lane's catalogue.",
+    ("queue", "slo"),
+    unit="seconds",
+)
+SLO_OBJECTIVE = Metric(
+    "laneway_slo_objective_ratio",
+    "gauge",
+    "Share of tasks that are to be good, by the lane's catalogue.",
+    ("queue", "slo"),
+    unit="ratio",
+)
+
 # The worker itself
 RUNNING = Metric("laneway_running", "gauge", "Attempts in flight.", ("queue", "task"))
 RUNNING_OLDEST = Metric(
@@ -132,8 +198,39 @@ SLOT_BUSY = Metric(
     ("queue",),
     unit="seconds",
 )
+RESERVED = Metric(
+    "laneway_reserved", "gauge", "Messages claimed that no slot has begun with.", ("queue",)
+)
+TIME_LIMIT = Metric(
+    "laneway_time_limit_seconds",
+    "gauge",
+    "Hard limit of the lane, by its catalogue.",
+    ("queue",),
+    unit="seconds",
+)
 CHILD_EXITS = Metric(
     "laneway_child_exits_total", "counter", "Pool processes that ended.", ("queue", "reason")
+)
+CHILD_RSS = Metric(
+    "laneway_child_rss_bytes",
+    "gauge",
+    "Resident memory of pool processes; agg is max for the largest, sum for all.",
+    ("queue", "agg"),
+    unit="bytes",
+)
+CHILD_CPU = Metric(
+    "laneway_child_cpu_seconds_total",
+    "counter",
+    "Processor time of pool processes, those that have ended included.",
+    ("queue",),
+    unit="seconds",
+)
+LOOP_LAG = Metric(
+    "laneway_loop_lag_seconds",
+    "histogram",
+    "How late the event loop of a worker came to a call that it had to make each second.",
+    unit="seconds",
+    buckets=_LAG_S,
 )
 CONSUMING = Metric(
     "laneway_consuming", "gauge", "1 while the worker takes from the queue, else 0.", ("queue",)
@@ -155,7 +252,45 @@ BROKER_UP = Metric(
 BROKER_RECONNECTS = Metric(
     "laneway_broker_reconnects_total", "counter", "Connections to the broker made anew."
 )
-QUEUE_DEPTH = Metric("laneway_queue_depth", "gauge", "Messages ready to be taken.", ("queue",))
+BROKER_OP = Metric(
+    "laneway_broker_op_seconds",
+    "histogram",
+    "Time until Redis answered a worker; op is claim, settle or tend.",
+    ("op",),
+    unit="seconds",
+    buckets=_BROKER_S,
+)
+BROKER_MEMORY = Metric(
+    "laneway_broker_memory_bytes", "gauge", "Memory that Redis uses.", unit="bytes"
+)
+BROKER_MEMORY_LIMIT = Metric(
+    "laneway_broker_memory_limit_bytes",
+    "gauge",
+    "Redis's maxmemory; 0 if it has none.",
+    unit="bytes",
+)
+PROBE_SUCCESS = Metric(
+    "laneway_probe_success_timestamp_seconds",
+    "gauge",
+    "When the broker last told what its lanes hold, since the epoch.",
+    unit="seconds",
+)
+PROBE_DURATION = Metric(
+    "laneway_probe_duration_seconds",
+    "histogram",
+    "Time that asking the broker what its lanes hold took.",
+    unit="seconds",
+    buckets=_PUBLISH_S,
+)
+QUEUE_DEPTH = Metric(
+    "laneway_queue_depth",
+    "gauge",
+    "Messages ready to be taken, by kombu's priority steps: 0, 3, 6, 9, of which 0 goes first.",
+    ("queue", "priority"),
+)
+QUEUE_WORKERS = Metric(
+    "laneway_queue_workers", "gauge", "Workers of the lane that hold a lease.", ("queue",)
+)
 QUEUE_OLDEST_AGE = Metric(
     "laneway_queue_oldest_age_seconds",
     "gauge",
@@ -185,6 +320,13 @@ RECOVERED = Metric(
     ("queue",),
 )
 DEAD_LETTERS = Metric("laneway_dead_letters", "gauge", "Dead letters kept.", ("queue",))
+DEAD_LETTER_AGE = Metric(
+    "laneway_dead_letter_oldest_age_seconds",
+    "gauge",
+    "Time since the oldest dead letter kept died; 0 if there is none.",
+    ("queue",),
+    unit="seconds",
+)
 DEAD_LETTERED = Metric(
     "laneway_dead_lettered_total", "counter", "Messages made dead letters.", ("queue", "reason")
 )
@@ -196,6 +338,18 @@ TELEMETRY_DROPPED = Metric(
     "Spans or readings that were lost.",
     ("signal", "reason"),
     where="everywhere",
+)
+TELEMETRY_QUEUE = Metric(
+    "laneway_telemetry_queue_length",
+    "gauge",
+    "Spans that wait to be sent to the collector.",
+    ("signal",),
+    where="everywhere",
+)
+CONFIG = Metric(
+    "laneway_config_info",
+    "info",
+    "A hash of the lane's catalogue entry: it changes when the lane's configuration does.",
 )
 BUILD = Metric("laneway_build_info", "info", "What runs here.", where="everywhere")
 
