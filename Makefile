@@ -71,6 +71,10 @@ faults: setup ## Faults, with stock Celery beside (FAULTS='--full --out docs/los
 keys: setup ## Make docs/keys.md anew from tasks/broker/keys.py
 	@$(BIN)/python tools/keys_page.py
 
+.PHONY: rules
+rules: setup ## Make the rule files of the chart anew from observability/mixin
+	@$(BIN)/python -m laneway.observability.mixin.write charts/laneway/files/rules
+
 .PHONY: samples
 samples: setup ## Make the sample documents anew
 	@$(BIN)/python tools/make_samples.py
