@@ -40,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Servers other than those that are at hand."""
     parser.addoption("--s3-server", metavar="PATH", help="versitygw binary to test against")
     parser.addoption("--redis-server", metavar="PATH", help="Redis or Valkey to test against")
+    parser.addoption("--promtool", metavar="PATH", help="promtool to test rules with")
 
 
 def pytest_configure(config: pytest.Config) -> None:
