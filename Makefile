@@ -80,6 +80,10 @@ keys: setup ## Make docs/keys.md anew from tasks/broker/keys.py
 metrics: setup ## Make docs/metrics.md anew from observability/catalogue.py
 	@$(BIN)/python tools/metrics_page.py
 
+.PHONY: rules
+rules: setup ## Make the rule files of the chart anew from observability/mixin
+	@$(BIN)/python -m laneway.observability.mixin.write charts/laneway/files/rules
+
 .PHONY: samples
 samples: setup ## Make the sample documents anew
 	@$(BIN)/python tools/make_samples.py
