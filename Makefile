@@ -71,6 +71,12 @@ faults: setup ## Faults, with stock Celery beside (FAULTS='--full --out docs/los
 keys: setup ## Make docs/keys.md anew from tasks/broker/keys.py
 	@$(BIN)/python tools/keys_page.py
 
+.PHONY: dashboards
+dashboards: setup ## Make the dashboards anew (PROMETHEUS=URL: and their pictures; HOURS=6 SCRAPE=15)
+	@$(BIN)/python -m laneway.observability.mixin.dashboards charts/laneway/files/dashboards \
+		$(if $(PROMETHEUS),--prometheus $(PROMETHEUS)) $(if $(HOURS),--hours $(HOURS)) \
+		$(if $(SCRAPE),--scrape $(SCRAPE))
+
 .PHONY: samples
 samples: setup ## Make the sample documents anew
 	@$(BIN)/python tools/make_samples.py
