@@ -45,17 +45,6 @@ def check_query(expression: str) -> list[str]:
     return complaints
 
 
-def selectors(expression: str) -> list[promql.VectorSelector]:
-    """Every series that a query selects."""
-    found: list[promql.VectorSelector] = []
-
-    def visit(node: promql.Expr) -> None:
-        found.extend([node] if isinstance(node, promql.VectorSelector) else [])
-
-    promql.walk(promql.parse(expression), visit)
-    return found
-
-
 def _complaints(node: promql.Expr) -> list[str]:
     if isinstance(node, promql.VectorSelector):
         if node.name not in LABELS:
@@ -73,6 +62,10 @@ def _complaints(node: promql.Expr) -> list[str]:
 def _foreign(node: promql.Expr, labels: set[str]) -> list[str]:
     """Labels to group or match by that no series below has."""
     have = set(TARGET)
-    for selector in selectors(node.prettify()):
-        have |= LABELS.get(selector.name or "", set())
+
+    def visit(inner: promql.Expr) -> None:
+        if isinstance(inner, promql.VectorSelector):
+            have.update(LABELS.get(inner.name or "", set()))
+
+    promql.walk(node, visit)
     return [f"nothing below has a label {label}" for label in sorted(labels - have)]

@@ -66,7 +66,7 @@ def _seconds(value: float) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{_digits(value * 100)} %"
+    return f"{_digits(round(value * 100, 2))} %"
 
 
 def _digits(value: float) -> str:

@@ -3,6 +3,7 @@ import json
 import re
 from pathlib import Path
 
+import promql_parser as promql
 import pytest
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -12,7 +13,7 @@ from laneway.observability.mixin.dashboards.board import plain
 from laneway.observability.mixin.dashboards.boards import BOARDS, UNSHOWN
 from laneway.observability.mixin.drawing.answers import panels
 from laneway.observability.mixin.drawing.span import Span
-from queries import check_query, selectors
+from queries import check_query
 
 pytestmark = pytest.mark.unit
 
@@ -51,6 +52,16 @@ def queries(board):
 
 def filled(expr):
     return Span(0, 21_600).filled(expr)
+
+
+def selectors(expr):
+    found = []
+
+    def visit(node):
+        found.extend([node] if isinstance(node, promql.VectorSelector) else [])
+
+    promql.walk(promql.parse(expr), visit)
+    return found
 
 
 def test_the_files_are_what_the_code_makes():

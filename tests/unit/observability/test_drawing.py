@@ -137,6 +137,7 @@ def test_a_refused_query_says_which():
         (999_999, "short", "1 M"),
         (1234, "short", "1.23 K"),
         (0.123, "percentunit", "12.3 %"),
+        (0.00003, "percentunit", "0 %"),
         (2.5, "suffix:/min", "2.5/min"),
         (math.nan, "s", "-"),
         (math.inf, "s", "∞"),
