@@ -84,6 +84,12 @@ metrics: setup ## Make docs/metrics.md anew from observability/catalogue.py
 rules: setup ## Make the rule files of the chart anew from observability/mixin
 	@$(BIN)/python -m laneway.observability.mixin.write charts/laneway/files/rules
 
+.PHONY: dashboards
+dashboards: setup ## Make the dashboards anew (PROMETHEUS=URL: and their pictures; HOURS=6 SCRAPE=15)
+	@$(BIN)/python -m laneway.observability.mixin.dashboards charts/laneway/files/dashboards \
+		$(if $(PROMETHEUS),--prometheus $(PROMETHEUS)) $(if $(HOURS),--hours $(HOURS)) \
+		$(if $(SCRAPE),--scrape $(SCRAPE))
+
 .PHONY: samples
 samples: setup ## Make the sample documents anew
 	@$(BIN)/python tools/make_samples.py

@@ -49,7 +49,14 @@ class Metrics:
         self.published = self._counter(catalogue.PUBLISHED)
         self.publish_duration = self._histogram(catalogue.PUBLISH_DURATION)
         self.published_bytes = self._histogram(catalogue.PUBLISHED_BYTES)
+        self._make_attempts()
+        self._make_worker()
+        self.telemetry_dropped = self._counter(catalogue.TELEMETRY_DROPPED)
+        self.http_requests = self._counter(catalogue.HTTP_REQUESTS)
+        self.http_duration = self._histogram(catalogue.HTTP_DURATION)
+        self._build, self._config = self._info(catalogue.BUILD), self._info(catalogue.CONFIG)
 
+    def _make_attempts(self) -> None:
         self.attempts = self._counter(catalogue.ATTEMPTS)
         self.attempt_duration = self._histogram(catalogue.ATTEMPT_DURATION)
         self.queue_wait = self._histogram(catalogue.QUEUE_WAIT)
@@ -67,8 +74,9 @@ class Metrics:
         self.slo_events = self._counter(catalogue.SLO_EVENTS)
         self.slo_threshold = self._gauge(catalogue.SLO_THRESHOLD)
         self.slo_objective = self._gauge(catalogue.SLO_OBJECTIVE)
-        self.time_limit = self._gauge(catalogue.TIME_LIMIT)
 
+    def _make_worker(self) -> None:
+        self.time_limit = self._gauge(catalogue.TIME_LIMIT)
         self.child_exits = self._counter(catalogue.CHILD_EXITS)
         self.loop_lag = self._histogram(catalogue.LOOP_LAG)
         self.consuming = self._gauge(catalogue.CONSUMING)
@@ -80,11 +88,6 @@ class Metrics:
         self.late_ends = self._counter(catalogue.LATE_ENDS)
         self.recovered = self._counter(catalogue.RECOVERED)
         self.dead_lettered = self._counter(catalogue.DEAD_LETTERED)
-
-        self.telemetry_dropped = self._counter(catalogue.TELEMETRY_DROPPED)
-        self.http_requests = self._counter(catalogue.HTTP_REQUESTS)
-        self.http_duration = self._histogram(catalogue.HTTP_DURATION)
-        self._build, self._config = self._info(catalogue.BUILD), self._info(catalogue.CONFIG)
 
     def know_tasks(self, tasks: Iterable[str]) -> None:
         """Let these task names through as labels."""

@@ -1,0 +1,1 @@
+"""The seven dashboards, made into Grafana's classic JSON."""
