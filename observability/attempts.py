@@ -6,6 +6,7 @@ an attempt whose process was killed has its span, its count and its line like an
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from laneway.observability.attempt_start import AttemptStart, process_span, wait_span
@@ -17,6 +18,7 @@ from laneway.observability.headers import (
     format_time,
     texts,
 )
+from laneway.observability.instruments import Buckets
 from laneway.observability.metrics import Metrics
 from laneway.observability.objectives import Objectives
 from laneway.observability.outcomes import Outcome, OutcomeClass
@@ -78,11 +80,22 @@ class Attempts:
         self.logger = logger
         self.clock = clock or Clock()
         self.table = RunningTable(self.clock.steady_s)
+        self._series: dict[tuple[str, str, Outcome, str], _Series] = {}
         metrics.watch_running(self.table.readings)
+        if objectives is not None:
+            objectives.declare(metrics)
 
     def start(self, start: AttemptStart) -> "Attempt":
         """Begin an attempt: its span is open, and it counts as running."""
         return Attempt(self, start)
+
+    def series(self, start: AttemptStart, outcome: Outcome) -> "_Series":
+        """Where attempts of this kind that end so are counted."""
+        key = start.queue, start.task, outcome, start.wait_kind
+        found = self._series.get(key)
+        if found is None:
+            found = self._series[key] = _Series(self.metrics, *key)
+        return found
 
     def count_without_request(
         self, queue: str, task: str, outcome: Outcome, task_id: str | None = None
@@ -90,6 +103,40 @@ class Attempts:
         """Count and log a message that never became an attempt, such as one of an unknown task."""
         self.metrics.attempts.inc(queue=queue, task=task, outcome=outcome)
         self.logger.info("attempt", task_id=task_id, task=task, queue=queue, outcome=outcome.value)
+
+
+class _Series:
+    """What one way to end of one task is counted in.
+
+    Each is found once, when it is first needed, since every attempt moves most of them.
+    """
+
+    def __init__(
+        self, metrics: Metrics, queue: str, task: str, outcome: Outcome, wait_kind: str
+    ) -> None:
+        self._metrics, self._queue, self._wait_kind = metrics, queue, wait_kind
+        self._ended = {"queue": queue, "task": task, "class_": outcome.outcome_class}
+        self.attempts = metrics.attempts.bind(queue=queue, task=task, outcome=outcome.value)
+
+    @cached_property
+    def queue_wait(self) -> Buckets:
+        return self._metrics.queue_wait.bind(queue=self._queue, kind=self._wait_kind)
+
+    @cached_property
+    def prefetch_wait(self) -> Buckets:
+        return self._metrics.prefetch_wait.bind(queue=self._queue)
+
+    @cached_property
+    def duration(self) -> Buckets:
+        return self._metrics.attempt_duration.bind(**self._ended)
+
+    @cached_property
+    def end_to_end(self) -> Buckets:
+        return self._metrics.end_to_end.bind(**self._ended)
+
+    @cached_property
+    def task_attempts(self) -> Buckets:
+        return self._metrics.task_attempts.bind(**self._ended)
 
 
 class Attempt:
@@ -187,47 +234,39 @@ class Attempt:
         return {**own, **kept}
 
     def _measure(self, end: _End) -> None:
-        metrics, exemplar = self._attempts.metrics, self._span.exemplar
-        queue, task, outcome = self._start.queue, self._start.task, end.outcome
-        kind = outcome.outcome_class
-        metrics.attempts.inc(exemplar=exemplar, queue=queue, task=task, outcome=outcome)
+        series, exemplar = self._attempts.series(self._start, end.outcome), self._span.exemplar
+        series.attempts.inc(1, exemplar)
         if self._held_a_slot(end):
-            metrics.queue_wait.observe(
-                self._wait_s, exemplar=exemplar, queue=queue, kind=self._start.wait_kind
-            )
-            metrics.attempt_duration.observe(
-                end.age_s, exemplar=exemplar, queue=queue, task=task, class_=kind
-            )
-            self._measure_start()
+            series.queue_wait.observe(self._wait_s, exemplar)
+            series.duration.observe(end.age_s, exemplar)
+            self._measure_start(series)
         if end.final:
-            self._measure_task(kind)
+            self._measure_task(series, end.outcome.outcome_class)
         self._measure_trouble(end)
 
-    def _measure_start(self) -> None:
+    def _measure_start(self, series: "_Series") -> None:
         """How long it waited, in the lane and in the worker."""
-        metrics, start, flight = self._attempts.metrics, self._start, self._flight
+        start, flight = self._start, self._flight
         if flight.accepted_s is not None:
             held_s = self._began_at_s - start.received_at_s + flight.accepted_s - flight.began_s
-            metrics.prefetch_wait.observe(max(0.0, held_s), queue=start.queue)
+            series.prefetch_wait.observe(max(0.0, held_s))
         if self._skewed:
-            metrics.clock_skew.inc(queue=start.queue)
+            self._attempts.metrics.clock_skew.inc(queue=start.queue)
         objectives = self._attempts.objectives
         if objectives is not None and start.wait_kind == "first":
-            objectives.started(metrics, self._wait_s)
+            objectives.started(self._wait_s)
 
-    def _measure_task(self, kind: OutcomeClass) -> None:
+    def _measure_task(self, series: "_Series", kind: OutcomeClass) -> None:
         """The task has ended with it."""
         attempts, start = self._attempts, self._start
-        metrics, queue, task = attempts.metrics, start.queue, start.task
-        took_s = max(0.0, attempts.clock.wall_s() - self._task_began_at_s)
-        metrics.end_to_end.observe(
-            took_s, exemplar=self._span.exemplar, queue=queue, task=task, class_=kind
-        )
-        metrics.task_attempts.observe(start.attempt, queue=queue, task=task, class_=kind)
+        now_s = attempts.clock.wall_s()
+        took_s = max(0.0, now_s - self._task_began_at_s)
+        series.end_to_end.observe(took_s, self._span.exemplar)
+        series.task_attempts.observe(start.attempt)
         if kind == "ok" and start.periodic:
-            metrics.last_success.set(attempts.clock.wall_s(), queue=queue, task=task)
+            attempts.metrics.last_success.set(now_s, queue=start.queue, task=start.task)
         if attempts.objectives is not None and kind != "dropped":
-            attempts.objectives.ended(metrics, took_s, well=kind == "ok")
+            attempts.objectives.ended(took_s, well=kind == "ok")
 
     def _measure_trouble(self, end: _End) -> None:
         metrics, start = self._attempts.metrics, self._start

@@ -20,6 +20,7 @@ BACKLOG_METRICS = (
     catalogue.QUEUE_WORKERS,
     catalogue.DEAD_LETTERS,
     catalogue.DEAD_LETTER_AGE,
+    catalogue.DRAIN_REQUEUED,
 )
 
 
@@ -37,6 +38,7 @@ class LaneBacklog:
     workers: int = 0
     oldest_age_s: float | None = None
     dead_letter_age_s: float = 0.0
+    drain_requeued: int = 0
 
     def readings(self, queue: str) -> Iterable[Reading]:
         """Its gauges."""
@@ -47,6 +49,7 @@ class LaneBacklog:
         yield Reading(catalogue.QUEUE_WORKERS, self.workers, (queue,))
         yield Reading(catalogue.DEAD_LETTERS, self.dead_letters, (queue,))
         yield Reading(catalogue.DEAD_LETTER_AGE, self.dead_letter_age_s, (queue,))
+        yield Reading(catalogue.DRAIN_REQUEUED, self.drain_requeued, (queue,))
         if self.oldest_age_s is not None:
             yield Reading(catalogue.QUEUE_OLDEST_AGE, self.oldest_age_s, (queue,))
 

@@ -348,6 +348,13 @@ DEAD_LETTER_AGE = Metric(
     ("queue",),
     unit="seconds",
 )
+DRAIN_REQUEUED = Metric(
+    "laneway_drain_requeued_total",
+    "counter",
+    "Tasks that ran and were given back as their worker's drain ran out of time, counted in the "
+    "broker: their worker's own counts end with it.",
+    ("queue",),
+)
 DEAD_LETTERED = Metric(
     "laneway_dead_lettered_total", "counter", "Messages made dead letters.", ("queue", "reason")
 )

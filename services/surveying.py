@@ -14,4 +14,5 @@ def lane_backlog(survey: LaneSurvey) -> LaneBacklog:
         workers=survey.workers,
         oldest_age_s=survey.oldest_age_s,
         dead_letter_age_s=survey.dead_oldest_age_s,
+        drain_requeued=survey.drain_requeued,
     )

@@ -35,11 +35,8 @@ or
 GROWING = f"""{increase("laneway_dead_lettered_total", "30m")} > 0
 and on ({LANE}) {most("laneway_dead_letters")} > 0"""
 
-# Counted while a pod stops, and only then: its value is what was lost, and a rise from 0 might
-# never be scraped.
-UNFINISHED = f"""sum by ({LANE}) (
-  max_over_time(laneway_shutdown_tasks_total{{fate!="finished"}}[1h])
-) > 0"""
+# Counted in Redis, as a pod's own count ends with it; the lane's workers and the gateway tell it alike.
+UNFINISHED = f"{most('increase(laneway_drain_requeued_total[1h])')} > 0"
 
 
 def failure_alerts() -> Iterator[Alert]:
@@ -128,7 +125,7 @@ def _processes() -> Iterator[Alert]:
         lasting="",
         summary="Workers of lane {{ $labels.queue }} stop before their tasks have ended",
         description=(
-            "{{ $value | humanize }} tasks of lane {{ $labels.queue }} were cut off within an hour "
+            '{{ $value | printf "%.0f" }} tasks of lane {{ $labels.queue }} were cut off within an hour '
             "because their worker was told to stop. They start anew on another."
         ),
         dashboard="laneway-workers",

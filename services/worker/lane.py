@@ -72,5 +72,7 @@ class Lane:
     pulse: Pulse = field(default_factory=Pulse)
     remembers_success: bool = False
     """Whether Celery is to remember what succeeded, for its own deduplication."""
+    drain_requeued: int = 0
+    """Tasks that ran and were given back as the drain ran out of time."""
     holding: dict[str, Any] = field(default_factory=dict)
     """Claim to the request that holds it."""

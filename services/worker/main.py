@@ -3,11 +3,13 @@
 import os
 import socket
 import warnings
+from contextlib import suppress
 
 from billiard.util import get_logger as get_billiard_logger
 from celery import signals
 from celery.apps.worker import Worker
 from celery.platforms import SecurityWarning
+from redis.exceptions import RedisError
 
 import laneway
 from laneway.observability.attempts import Attempts
@@ -35,6 +37,7 @@ from laneway.services.worker.revoking import observe_revocations
 from laneway.services.worker.showing import objectives_of, show_lane, show_pool, start_at_zero
 from laneway.tasks.app import CELERYS_OWN, LanewayApp, create_app, prepare_worker
 from laneway.tasks.broker.client import lane_client
+from laneway.tasks.broker.survey import tell_drained
 from laneway.tasks.errors import SettingsError
 from laneway.tasks.queues import load_catalogue
 from laneway.tasks.settings import Settings
@@ -75,6 +78,9 @@ def run(settings: Settings, queue: str) -> int:
         worker.start()
     finally:
         lane.link.leave()
+        if lane.drain_requeued:
+            with suppress(RedisError):
+                tell_drained(lane.client, queue, lane.drain_requeued)
         health.close()
         tracing.shutdown()
     exit_code = int(worker.exitcode or 0)

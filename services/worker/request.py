@@ -103,7 +103,9 @@ class ObservedRequest(Request):
             logger.exception("an attempt was not told", error_type=type(fault).__name__)
             return
         if ended and self.lane.pulse.draining:
-            fate = "requeued" if outcome is Outcome.SHUTDOWN_REQUEUED else "finished"
+            requeued = outcome is Outcome.SHUTDOWN_REQUEUED
+            fate = "requeued" if requeued else "finished"
+            self.lane.drain_requeued += requeued
             self.lane.metrics.shutdown_tasks.inc(queue=self.lane.name, fate=fate)
 
     def give_back(self) -> None:

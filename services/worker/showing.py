@@ -53,8 +53,6 @@ def show_lane(lane: Lane) -> None:
     metrics.watch_backlog(backlog)
     metrics.time_limit.set(queue.time_limit, queue=lane.name)
     metrics.config_info(_digest(queue))
-    if lane.attempts.objectives is not None:
-        lane.attempts.objectives.declare(metrics)
 
 
 def show_pool(worker: Worker, lane: Lane) -> None:

@@ -107,6 +107,7 @@ def _lane_work(scope: Scope, lane: str, queue: Queue) -> tuple[Grant, ...]:
         _WAITING,
         _holding(lane),
         *_surveying([lane]),
+        Grant(("hincrby",), writes=(keys.tally(lane),)),
         Grant((*_RUN, *script_commands("take_turn")), keys=_rates(queue)),
         Grant(("zrangebyscore",), reads=(keys.revoked(),)),
         _REMEMBERING,
@@ -377,6 +378,7 @@ def _surveying(lanes: Iterable[str]) -> tuple[Grant, ...]:
         _counting(names),
         Grant(("zcount",), reads=tuple(map(keys.leases, names))),
         Grant(("zrange",), reads=tuple(map(keys.dead_letters, names))),
+        Grant(("hget",), reads=tuple(map(keys.tally, names))),
     )
 
 

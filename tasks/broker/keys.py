@@ -87,6 +87,14 @@ def stock_unacked(lane: str) -> str:
     return f"laneway:{{{lane}}}:unacked"
 
 
+def tally(lane: str) -> str:
+    """Hash: counts that outlive their worker; `drain_requeued` is what drains gave back half done.
+
+    Written by: worker.
+    """
+    return f"laneway:{{{lane}}}:tally"
+
+
 def dead_letters(lane: str) -> str:
     """Sorted set: dead-letter id by time of death, milliseconds.
 

@@ -13,6 +13,8 @@ from laneway.tasks.errors import BrokerUnavailable
 from laneway.tasks.queues import Catalogue
 from laneway.tasks.settings import Settings
 
+DRAIN_REQUEUED = "drain_requeued"
+
 
 @dataclass(frozen=True)
 class LaneSurvey:
@@ -24,6 +26,7 @@ class LaneSurvey:
         oldest_age_s: of the oldest ready message; 0 where none waits, None where one tells no time
             of publishing, as a stock producer's does.
         dead_oldest_age_s: since the oldest dead letter died; 0 where there is none.
+        drain_requeued: tasks that ran and were given back as a drain ran out of time, ever.
     """
 
     ready: Mapping[int, int]
@@ -33,6 +36,7 @@ class LaneSurvey:
     workers: int
     oldest_age_s: float | None
     dead_oldest_age_s: float
+    drain_requeued: int
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ def _ask(pipe: Any, lane: str, now_s: float, *, reads: bool) -> None:
     pipe.zcard(keys.dead_letters(lane))
     pipe.zcount(keys.leases(lane), f"({now_s * 1000:.0f}", "+inf")
     pipe.zrange(keys.dead_letters(lane), 0, 0, withscores=True)
+    pipe.hget(keys.tally(lane), DRAIN_REQUEUED)
 
 
 def _read(answers: Any, now_s: float, *, reads: bool) -> LaneSurvey:
@@ -118,5 +123,14 @@ def _read(answers: Any, now_s: float, *, reads: bool) -> LaneSurvey:
         dead=dead,
         workers=workers,
         oldest_age_s=max(known, default=0.0) if reads and len(known) == len(ages) else None,
+        drain_requeued=int(next(answers) or 0),
         dead_oldest_age_s=max(0.0, now_s - float(oldest[0][1]) / 1000) if oldest else 0.0,
     )
+
+
+def tell_drained(client: "redis.Redis", lane: str, count: int) -> None:
+    """Count tasks that a worker gave back half done as its drain ran out of time.
+
+    Its own metrics end with it, before anybody reads them. Raises redis's errors.
+    """
+    client.hincrby(keys.tally(lane), DRAIN_REQUEUED, count)

@@ -146,8 +146,12 @@ DRAIN = [
         "DrainLosingTasks",
         "fires",
         "20m",
-        # Scraped once before the pod was gone.
-        {lane("shutdown_tasks_total", fate="requeued"): "_x10 2 _x60"},
+        # Every pod and the gateway tell the lane's count alike; the one that drained is gone.
+        {
+            lane("drain_requeued_total", pod="gateway"): "5x10 7x60",
+            lane("drain_requeued_total", pod="w1"): "5x10 _x60",
+            lane("drain_requeued_total", pod="w2"): "5x10 7x60",
+        },
         LANE,
         "Workers of lane docs stop before their tasks have ended",
         "2 tasks of lane docs were cut off within an hour because their worker was told to stop. They "
@@ -157,8 +161,9 @@ DRAIN = [
         "DrainLosingTasks",
         "silent",
         "20m",
+        # A pod that begins to tell of what was counted long before.
         {
-            lane("shutdown_tasks_total", fate="requeued"): "0x60",
+            lane("drain_requeued_total"): "_x10 5x60",
             lane("shutdown_tasks_total", fate="finished"): "0x10 4x60",
         },
     ),
@@ -167,8 +172,8 @@ DRAIN = [
         "DrainLosingTasks",
         "reset",
         "90m",
-        {lane("shutdown_tasks_total", fate="requeued"): "3x10 0x200"},
-        note="long-ago",
+        {lane("drain_requeued_total"): "3x10 0x200"},
+        note="emptied-redis",
     ),
 ]
 

@@ -23,32 +23,39 @@ from laneway.tasks.status import revoke
 from redis_server import RedisServer
 from worker_harness import RunningWorker, running_worker, wait_for
 
-LANES = ("docs", "mail", "slow")
+_LANE = {"concurrency": 2, "maxDeliveries": 2, "waitTarget": 2, "leaseSeconds": 5}
+LANES: dict[str, dict[str, Any]] = {
+    "docs": _LANE,
+    "mail": {**_LANE, "pool": "threads"},
+    "slow": {**_LANE, "concurrency": 1},
+}
+MODULES = "lane_tasks,fate_tasks"
 TASKS = ("lane.add", "lane.retry", "lane.fail", "lane.kill", "fate.short", "fate.hold")
 GARBAGE = b"{no message"
 
 
 class Platform:
-    """The lanes' workers, a gateway, and a client of each lane."""
+    """Workers of lanes, and a gateway whose app publishes."""
 
-    def __init__(self, server: RedisServer, folder: Path, collector_url: str) -> None:
+    def __init__(
+        self,
+        server: RedisServer,
+        folder: Path,
+        lanes: dict[str, dict[str, Any]],
+        collector_url: str | None = None,
+    ) -> None:
         self.redis, self.folder = server, folder
-        lane = {"concurrency": 2, "maxDeliveries": 2, "waitTarget": 2, "leaseSeconds": 5}
-        self.catalogue = write_catalogue(
-            folder, docs=lane, mail={**lane, "pool": "threads"}, slow={**lane, "concurrency": 1}
-        )
-        self._settings = {
-            "queues_file": str(self.catalogue),
-            "task_modules": "lane_tasks,fate_tasks",
-            "otlp_endpoint": collector_url,
-        }
+        self.catalogue = write_catalogue(folder, **lanes)
+        self._settings = {"queues_file": str(self.catalogue), "task_modules": MODULES}
+        if collector_url is not None:
+            self._settings["otlp_endpoint"] = collector_url
         self._stack = ExitStack()
         self._tracing = start_tracing(collector_url, "gateway")
         self._stack.callback(self._tracing.shutdown)
         self.workers: list[RunningWorker] = []
 
     def open(self) -> None:
-        """Start everything."""
+        """Start the gateway."""
         results = self.redis.url.removesuffix("/0") + "/1"
         api = make_api(
             self.redis.url,
@@ -58,10 +65,11 @@ class Platform:
         )
         api.state.gateway.metrics.know_tasks(TASKS)
         self.gateway_url = self._stack.enter_context(serving(api))
-        app = api.state.gateway.app
-        self.docs, self.mail, self.slow = (LaneClient(app, lane) for lane in LANES)
-        for lane in LANES:
-            self.start(lane)
+        self.app = api.state.gateway.app
+
+    def lane(self, name: str) -> LaneClient:
+        """Publishes to a lane."""
+        return LaneClient(self.app, name)
 
     def start(self, lane: str) -> RunningWorker:
         """One more worker of a lane."""
@@ -83,15 +91,15 @@ class Platform:
         self._stack.close()
 
     @property
-    def targets(self) -> list[str]:
-        """What is to be scraped now: what lives."""
+    def targets(self) -> dict[str, str]:
+        """What is to be scraped now, by the name of its pod: what lives."""
         alive = [worker for worker in self.workers if worker.process.poll() is None]
-        gateway = self.gateway_url.removeprefix("http://")
-        return [gateway, *(f"127.0.0.1:{worker.port}" for worker in alive)]
+        workers = {f"{w.queue}-{w.port}": f"127.0.0.1:{w.port}" for w in alive}
+        return {"gateway": self.gateway_url.removeprefix("http://"), **workers}
 
 
 def live_a_day(platform: Platform) -> None:
-    """Let everything happen once; takes half a minute."""
+    """Let everything happen once; takes half a minute. The platform has LANES."""
     _succeed(platform)
     waiting = _fail(platform)
     waiting += _be_called_off(platform)
@@ -103,7 +111,7 @@ def live_a_day(platform: Platform) -> None:
 
 
 def _succeed(platform: Platform) -> None:
-    docs, mail = platform.docs, platform.mail
+    docs, mail = platform.lane("docs"), platform.lane("mail")
     sent = [lane.send("lane.add", x=1, y=2) for lane in (docs, mail) for _ in range(50)]
     sent += [docs.send_with("lane.add", {"priority": 9}, x=1, y=2) for _ in range(3)]
     sent += [mail.send_with("lane.add", {"headers": {PERIODIC: "hourly"}}, x=1, y=2)]
@@ -113,11 +121,11 @@ def _succeed(platform: Platform) -> None:
     docs.wait(*sent)
     # More than its one slot can do in time.
     for _ in range(12):
-        platform.slow.send("fate.short", mark=str(platform.folder / "slow"), seconds=1.5)
+        platform.lane("slow").send("fate.short", mark=str(platform.folder / "slow"), seconds=1.5)
 
 
 def _fail(platform: Platform) -> list[Sent]:
-    docs, mail, mark = platform.docs, platform.mail, platform.folder / "killed"
+    docs, mail, mark = platform.lane("docs"), platform.lane("mail"), platform.folder / "killed"
     return [
         *(lane.send("lane.retry", countdown=0.5) for lane in (docs, mail) for _ in range(5)),
         *(lane.send("lane.fail") for lane in (docs, mail)),
@@ -131,12 +139,13 @@ def _fail(platform: Platform) -> list[Sent]:
 
 
 def _be_called_off(platform: Platform) -> list[Sent]:
+    docs = platform.lane("docs")
     past = datetime.now(UTC) + timedelta(milliseconds=1)
-    expired = platform.docs.send_with("lane.add", {"expires": past, "countdown": 1}, x=1, y=2)
+    expired = docs.send_with("lane.add", {"expires": past, "countdown": 1}, x=1, y=2)
     begun = platform.folder / "begun"
-    held = platform.docs.send("fate.hold", release=str(platform.folder / "never"), mark=str(begun))
+    held = docs.send("fate.hold", release=str(platform.folder / "never"), mark=str(begun))
     wait_for(begun.exists, "the task that is to be terminated", 60)
-    revoke(platform.docs.app, held.id, terminate=True)
+    revoke(platform.app, held.id, terminate=True)
     return [expired, held]
 
 
@@ -156,7 +165,7 @@ def _drain(platform: Platform) -> None:
     """One worker stops while it runs something, another takes its place."""
     mark = platform.folder / "drained"
     worker = platform.worker_of("docs")
-    held = platform.docs.send("fate.short", mark=str(mark), seconds=4)
+    held = platform.lane("docs").send("fate.short", mark=str(mark), seconds=4)
     wait_for(lambda: worker.metric("laneway_running", task="fate.short") > 0, "what runs")
     platform.start("docs")
     worker.terminate()
@@ -173,10 +182,3 @@ def _freeze(platform: Platform) -> None:
     wait_for(lambda: helper.metric("laneway_recovered_total") > 0, "what the frozen one held", 60)
     frozen.process.send_signal(signal.SIGCONT)
     wait_for(lambda: frozen.metric("laneway_late_ends_total") > 0, "its late word", 60)
-
-
-def kill(platform: Platform, lane: str) -> Any:
-    """SIGKILL the worker of a lane."""
-    worker = platform.worker_of(lane)
-    worker.kill()
-    return worker

@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -46,21 +46,21 @@ class Prometheus:
         """Targets that answered."""
         return int(self.number("sum(up)"))
 
-    def firing(self) -> set[str]:
-        """Names of the alerts that fire now."""
-        alerts = self.get("alerts")["alerts"]
-        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+    def firing(self) -> set[tuple[str, str]]:
+        """The alerts that fire now, each with its lane, or with an empty text."""
+        labels = [a["labels"] for a in self.get("alerts")["alerts"] if a["state"] == "firing"]
+        return {(each["alertname"], each.get("queue", "")) for each in labels}
 
 
 @contextmanager
 def running_prometheus(
     binary: Path,
     folder: Path,
-    targets: Sequence[str],
+    targets: Mapping[str, str],
     rules: Sequence[Path] = (),
     every: str = "1s",
 ) -> Iterator[Prometheus]:
-    """A server that scrapes targets and evaluates rule files `every` so often.
+    """A server that scrapes targets, by pod, and evaluates rule files `every` so often.
 
     Targets may come later too: their list is read again from `targets.json` in its folder.
     """
@@ -93,10 +93,14 @@ def running_prometheus(
         yield server
 
 
-def write_targets(folder: Path, targets: Sequence[str]) -> None:
-    """Let the Prometheus of this folder scrape these from now on."""
+def write_targets(folder: Path, targets: Mapping[str, str]) -> None:
+    """Let the Prometheus of this folder scrape these from now on: addresses by pod."""
     written = folder / "targets.tmp"
-    written.write_text(json.dumps([{"targets": list(targets)}]))
+    found = [
+        {"targets": [address], "labels": {"namespace": "local", "pod": pod}}
+        for pod, address in targets.items()
+    ]
+    written.write_text(json.dumps(found))
     written.rename(folder / "targets.json")
 
 

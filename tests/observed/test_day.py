@@ -6,8 +6,16 @@ from pathlib import Path
 import pytest
 
 from laneway.observability.catalogue import CATALOGUE, Metric
-from observed.day import Platform, live_a_day
-from observed.servers import Prometheus, running_collector, running_prometheus, write_targets
+from observed.day import LANES, Platform, live_a_day
+from observed.hurried import write_hurried_rules
+from observed.panels import empty_panels
+from observed.servers import (
+    Prometheus,
+    running_collector,
+    running_prometheus,
+    window,
+    write_targets,
+)
 from worker_harness import wait_for
 
 pytestmark = [pytest.mark.observed, pytest.mark.timeout(300)]
@@ -18,10 +26,13 @@ def day(prometheus: Path, otelcol: Path, module_redis, tmp_path_factory) -> Iter
     """A Prometheus at the end of the day."""
     folder = tmp_path_factory.mktemp("day")
     with running_collector(otelcol, folder / "collector") as collector:
-        platform = Platform(module_redis, folder, collector.url)
+        platform = Platform(module_redis, folder, LANES, collector.url)
+        rules = write_hurried_rules(folder)
         try:
             platform.open()
-            with running_prometheus(prometheus, folder / "prom", platform.targets) as server:
+            for lane in LANES:
+                platform.start(lane)
+            with running_prometheus(prometheus, folder / "prom", platform.targets, rules) as server:
                 live_a_day(platform)
                 write_targets(folder / "prom", platform.targets)
                 wait_for(lambda: server.up() >= len(platform.targets), "a last scrape")
@@ -45,3 +56,8 @@ def test_waits_and_runs_have_exemplars_that_lead_to_a_trace(day):
         labels = [e["labels"] for series in found for e in series["exemplars"]]
         assert labels
         assert all(len(each["trace_id"]) == 32 for each in labels)
+
+
+def test_no_panel_of_any_dashboard_is_empty(day):
+    start_s, end_s = window(90)
+    assert empty_panels(day.url, start_s, end_s, scrape_s=1) == []

@@ -179,6 +179,12 @@ _STOPPING = Row(
             labels=("namespace", "queue", "fate"),
             sort="Tasks",
         ),
+        Lines(
+            "Cut off by drains",
+            "Tasks that ran and were given back as their worker ran out of time to drain, ever.",
+            "short",
+            (Query(told(c.DRAIN_REQUEUED), BY_LANE),),
+        ),
     ),
 )
 

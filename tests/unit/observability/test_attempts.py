@@ -7,14 +7,13 @@ from laneway.observability.attempts import Attempts, AttemptStart
 from laneway.observability.headers import FIRST_ENQUEUED_AT, PERIODIC
 from laneway.observability.labels import UNKNOWN
 from laneway.observability.metrics import Metrics
-from laneway.observability.objectives import RESULTS, Objectives
+from laneway.observability.objectives import Objectives
 from laneway.observability.outcomes import Outcome
 
 pytestmark = pytest.mark.unit
 
 TASK = "documents.process"
 LABELS = {"queue": "documents", "task": TASK}
-PROMISED = Objectives("documents", start_s=5, finish_s=60, share=0.99)
 
 
 @pytest.fixture
@@ -24,7 +23,8 @@ def metrics():
 
 @pytest.fixture
 def attempts(metrics, lines, hands):
-    return Attempts(metrics, None, lines, PROMISED, hands.clock)
+    promised = Objectives("documents", start_s=5, finish_s=60, share=0.99)
+    return Attempts(metrics, None, lines, promised, hands.clock)
 
 
 @pytest.fixture
@@ -214,7 +214,9 @@ def test_a_message_that_never_became_an_attempt_is_counted(attempts, value, line
 
 
 def slo(value, name):
-    counts = (value("slo_events_total", queue="documents", slo=name, result=r) for r in RESULTS)
+    counts = (
+        value("slo_events_total", queue="documents", slo=name, result=r) for r in ("good", "bad")
+    )
     return tuple(count or 0 for count in counts)
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 
 WRITING = {
     *("lpush", "rpush", "rpop", "ltrim", "set", "setex", "incrby", "del", "publish"),
-    *("hset", "hdel", "zadd", "zrem", "zremrangebyscore", "sadd", "srem"),
+    *("hset", "hdel", "zadd", "zrem", "zremrangebyscore", "sadd", "srem", "hincrby"),
 }
 ROOT = Path(__file__).parents[3]
 
