@@ -3,11 +3,7 @@
 It makes the instruments; what a query, a dashboard or a page may name is what stands here.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
-Kind = Literal["counter", "gauge", "histogram", "info"]
-Place = Literal["producer", "worker", "gateway", "everywhere"]
+from laneway.observability.metric import Metric
 
 _PUBLISH_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _HTTP_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -19,29 +15,6 @@ _LAG_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
 _BROKER_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 _SIZE_BYTES = (256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216)
 _ATTEMPTS = (1, 2, 3, 5, 8, 13)
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One metric: what it is called, what it counts in, and where it is measured.
-
-    `most` bounds the sets of labels that a process has of it; what comes later counts as the task,
-    or the type of error, `__other__`. 0 is for labels that are few by their nature.
-    """
-
-    name: str
-    kind: Kind
-    help: str
-    labels: tuple[str, ...] = ()
-    unit: str = ""
-    where: Place = "worker"
-    buckets: tuple[float, ...] = ()
-    most: int = 0
-
-    @property
-    def most_series(self) -> int:
-        """Time series that its bounded sets of labels make at most."""
-        return self.most * (len(self.buckets) + 3 if self.buckets else 1)
 
 
 # Whoever publishes

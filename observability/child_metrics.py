@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from threading import Thread
 
 from laneway.observability import catalogue
-from laneway.observability.catalogue import Metric
 from laneway.observability.instruments import Exemplar
+from laneway.observability.metric import Metric
 from laneway.observability.metrics import Metrics
 
 _MESSAGE_BYTES = 8_192

@@ -19,8 +19,8 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.samples import Exemplar as Sampled
 from prometheus_client.utils import floatToGoString
 
-from laneway.observability.catalogue import Metric
 from laneway.observability.labels import OPEN, OTHER, LabelGuard
+from laneway.observability.metric import Metric
 
 Exemplar = Mapping[str, str]
 

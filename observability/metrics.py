@@ -9,9 +9,9 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from laneway.observability import catalogue
 from laneway.observability.backlog import BACKLOG_METRICS, CachedBacklog, ReadBacklog
-from laneway.observability.catalogue import Metric
 from laneway.observability.instruments import Counter, Gauge, Histogram
 from laneway.observability.labels import LabelGuard
+from laneway.observability.metric import Metric
 from laneway.observability.outcomes import Outcome
 from laneway.observability.pool import POOL_METRICS
 from laneway.observability.scrape import Reading, ScrapeCollector

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 
-from laneway.observability.catalogue import Metric
 from laneway.observability.labels import LabelGuard
+from laneway.observability.metric import Metric
 
 
 @dataclass(frozen=True)

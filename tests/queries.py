@@ -13,7 +13,8 @@ from typing import Any, get_args
 
 import promql_parser as promql
 
-from laneway.observability.catalogue import CATALOGUE, Metric
+from laneway.observability.catalogue import CATALOGUE
+from laneway.observability.metric import Metric
 from laneway.observability.mixin.rules import RULE_GROUPS
 from laneway.observability.outcomes import Outcome, OutcomeClass
 

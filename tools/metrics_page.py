@@ -6,7 +6,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from laneway.observability.catalogue import CATALOGUE, Metric
+from laneway.observability.catalogue import CATALOGUE
+from laneway.observability.metric import Metric
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from laneway.observability.catalogue import CATALOGUE, Metric
+from laneway.observability.catalogue import CATALOGUE
+from laneway.observability.metric import Metric
 from observed.day import LANES, Platform, live_a_day
 from observed.hurried import write_hurried_rules
 from observed.panels import empty_panels

@@ -1,6 +1,7 @@
 """What several dashboards show alike."""
 
 from laneway.observability import catalogue as c
+from laneway.observability.metric import Metric
 from laneway.observability.mixin.dashboards.panels import Heat, Lines, Query, Step
 from laneway.observability.mixin.dashboards.promql import (
     LANE,
@@ -72,7 +73,7 @@ def burn(window: str, **where: str) -> str:
     return f"{slo_errors(window, **where)} / on (namespace, queue, slo) {budget(**where)}"
 
 
-def spread(metric: c.Metric, **where: str) -> tuple[Query, ...]:
+def spread(metric: Metric, **where: str) -> tuple[Query, ...]:
     """Median, 95th and 99th percentile over all that is chosen, with exemplars."""
     return tuple(
         Query(quantile(share, metric, "", **where), f"p{share * 100:.0f}", exemplar=True)

@@ -4,7 +4,8 @@ Every query filters by the dashboard's variables. Two kinds of gauges want diffe
 process tells alike (the broker's) is taken once, `told`; what each has of its own is added up, `held`.
 """
 
-from laneway.observability.catalogue import QUEUE_DEPTH, Metric
+from laneway.observability.catalogue import QUEUE_DEPTH
+from laneway.observability.metric import Metric
 
 LANE = "namespace, queue"
 RATE = "$__rate_interval"

@@ -15,7 +15,7 @@ from laneway.observability.headers import PERIODIC
 from laneway.observability.labels import ERROR_TYPES_KEPT, OTHER, UNKNOWN
 from laneway.observability.metrics import COUNTED_FROM_0, Metrics, metrics_payload
 from laneway.observability.outcomes import Outcome
-from laneway.observability.pool import PoolState, ProcessTimes
+from laneway.observability.pool import PoolState, ProcessTimes, cpu_s
 from worker_harness import wait_for
 
 pytestmark = pytest.mark.unit
@@ -213,8 +213,11 @@ def test_processes_are_measured_and_their_time_never_goes_back():
         metrics.watch_pool(
             lambda: PoolState("q", {}, reserved=2, pids=pids, used_s=times.used_s(pids)).readings()
         )
-        wait_for(lambda: value(metrics, "laneway_child_cpu_seconds_total", queue="q") > 0, "work")
-        assert value(metrics, "laneway_child_rss_bytes", queue="q", agg="max") > 1_000_000
+        largest = {"queue": "q", "agg": "max"}
+        wait_for(
+            lambda: value(metrics, "laneway_child_rss_bytes", **largest) > 1_000_000, "a start"
+        )
+        wait_for(lambda: cpu_s(child.pid) > 0, "work")
         assert value(metrics, "laneway_reserved", queue="q") == 2
         used_s = value(metrics, "laneway_child_cpu_seconds_total", queue="q")
         child.communicate(b"\n")
