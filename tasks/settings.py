@@ -205,6 +205,12 @@ class Settings(BaseSettings):
     otlp_endpoint: str | None = Field(
         None, description="OTLP/HTTP base URL; traces are sent when it is set."
     )
+    prometheus_url: str | None = Field(
+        None,
+        repr=False,
+        description="Prometheus that `laneway top` asks, http(s)://[USER:PASSWORD@]HOST:PORT; "
+        "without it the platform on this machine.",
+    )
 
     @field_validator("task_modules", "document_roots", "document_hosts", mode="before")
     @classmethod

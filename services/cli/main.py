@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from laneway.services.cli import acl, dead, look, run, work
+from laneway.services.cli import acl, dead, look, run, top, work
 
 app = typer.Typer(
     name="laneway",
@@ -18,7 +18,7 @@ app = typer.Typer(
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run": (run.up, run.demo, run.worker, run.gateway, run.token),
     "Work": (work.submit, work.status, work.result, work.revoke, work.recover),
-    "Look": (look.queues, look.search, look.doctor, look.settings, acl.acl),
+    "Look": (top.top, look.queues, look.search, look.doctor, look.settings, acl.acl),
 }
 for _panel, _commands in _PANELS.items():
     for _command in _commands:

@@ -13,6 +13,7 @@ from urllib.error import URLError
 import redis
 
 from laneway.services.local.draining import drain
+from laneway.services.local.endpoints import forget_endpoints, write_endpoints
 from laneway.services.local.folder_lock import lock_folder
 from laneway.services.local.processes import (
     ManagedProcess,
@@ -96,6 +97,7 @@ class Platform:
             require_free(self._given_ports.by_option())
             self._start_together([self._redis(), self._smtp()])
             self._start_together([*map(self._worker, self._catalogue), self._gateway()])
+            write_endpoints(self.folder, self._endpoints())
         except BaseException:
             self._leave()
             raise
@@ -156,6 +158,11 @@ class Platform:
         self._processes.clear()
         return codes
 
+    def _endpoints(self) -> dict[str, str]:
+        where = self.addresses
+        workers = {f"worker-{name}": lane.metrics for name, lane in where.lanes.items()}
+        return {**workers, "gateway": f"{where.gateway}/metrics"}
+
     def _end(self, name: str) -> dict[str, int]:
         group = [process for process in self._processes if process.name == name]
         for process in group:
@@ -165,6 +172,7 @@ class Platform:
     def _leave(self) -> None:
         self.stop()
         if self._lock is not None:
+            forget_endpoints(self.folder)
             self._lock.close()
 
     def _start_together(self, processes: list[ManagedProcess]) -> None:

@@ -209,6 +209,14 @@ def test_queues_lists_the_lanes(up: Up) -> None:
     assert "softTimeLimit" in up.run("queues", "--fields").stdout
 
 
+def test_top_finds_the_platform_by_its_folder(up: Up, folder: Path) -> None:
+    told = json.loads(up.run("top", "--data", str(folder), "--json").stdout)
+    lanes = {lane["lane"]: lane for lane in told["lanes"]}
+    assert list(lanes) == ["high-priority", "documents", "notifications"]
+    assert told["unread"] == []
+    assert all(lane["workers"] == 1 and lane["slots"] for lane in lanes.values())
+
+
 def test_the_doctor_finds_this_platform_well(up: Up) -> None:
     examined = up.run("doctor", "--json")
     assert examined.returncode == 0, examined.stdout
@@ -303,6 +311,7 @@ def test_up_stops_cleanly_and_what_was_queued_runs_next_time(up: Up, folder: Pat
 
     assert up.stop() == 0
     assert not any(map(alive, pids))
+    assert up.run("top", "--data", str(folder), "--json").returncode == 1
 
     again = Up(folder)
     try:
