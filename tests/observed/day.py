@@ -6,6 +6,7 @@ do. What is published passes a gateway's app, which is scraped like the workers.
 
 import signal
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,6 +54,8 @@ class Platform:
         self._tracing = start_tracing(collector_url, "gateway")
         self._stack.callback(self._tracing.shutdown)
         self.workers: list[RunningWorker] = []
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when another worker is to be scraped."""
 
     def open(self) -> None:
         """Start the gateway."""
@@ -79,6 +82,7 @@ class Platform:
             running_worker(lane, folder, self.redis.url, **self._settings)
         )
         self.workers.append(worker)
+        self.on_change()
         return worker
 
     def worker_of(self, lane: str) -> RunningWorker:
@@ -108,6 +112,7 @@ def live_a_day(platform: Platform) -> None:
         wait_for(sent.ended, f"the end of {sent.id}", 60)
     _drain(platform)
     _freeze(platform)
+    _end_busily(platform)
 
 
 def _succeed(platform: Platform) -> None:
@@ -172,6 +177,16 @@ def _drain(platform: Platform) -> None:
     time.sleep(2)  # long enough to be scraped while it drains
     wait_for(held.ended, "what ran during the drain")
     worker.wait_until_ended()
+
+
+def _end_busily(platform: Platform) -> None:
+    """What shows the moment shows something."""
+    lanes = [platform.lane(name) for name in LANES]
+    for _ in range(30):
+        sent = [lane.send("lane.add", x=1, y=2) for lane in lanes]
+        lanes[0].send("lane.retry", countdown=0.1)
+        time.sleep(0.1)
+    lanes[0].wait(*sent)
 
 
 def _freeze(platform: Platform) -> None:

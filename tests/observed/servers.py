@@ -46,10 +46,10 @@ class Prometheus:
         """Targets that answered."""
         return int(self.number("sum(up)"))
 
-    def firing(self) -> set[tuple[str, str]]:
-        """The alerts that fire now, each with its lane, or with an empty text."""
+    def firing(self) -> set[tuple[str, ...]]:
+        """The alerts that fire now: name, severity and lane, empty where an alert names none."""
         labels = [a["labels"] for a in self.get("alerts")["alerts"] if a["state"] == "firing"]
-        return {(each["alertname"], each.get("queue", "")) for each in labels}
+        return {tuple(a.get(n, "") for n in ("alertname", "severity", "queue")) for a in labels}
 
 
 @contextmanager

@@ -34,8 +34,8 @@ def day(prometheus: Path, otelcol: Path, module_redis, tmp_path_factory) -> Iter
             for lane in LANES:
                 platform.start(lane)
             with running_prometheus(prometheus, folder / "prom", platform.targets, rules) as server:
+                platform.on_change = lambda: write_targets(folder / "prom", platform.targets)
                 live_a_day(platform)
-                write_targets(folder / "prom", platform.targets)
                 wait_for(lambda: server.up() >= len(platform.targets), "a last scrape")
                 yield server
         finally:
