@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-DEMO_FLAGS := $(if $(filter 1 yes true,$(ONCE)),--once)
+OBSERVED := $(filter 1 yes true,$(OBSERVE))
+DEMO_FLAGS := $(if $(filter 1 yes true,$(ONCE)),--once) $(if $(OBSERVED),--observe .cache/observed)
 
 .PHONY: help
 help: ## List the targets
@@ -17,7 +18,8 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@touch $@
 
 .PHONY: run
-run: setup ## Run the platform here and show it working (ONCE=1: end after that)
+run: setup ## Run the platform here and show it working (ONCE=1: end after that; OBSERVE=1: Prometheus and a collector beside)
+	@$(if $(OBSERVED),sh tools/observed.sh)
 	@exec $(BIN)/laneway demo $(DEMO_FLAGS)
 
 .PHONY: test

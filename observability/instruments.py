@@ -79,10 +79,27 @@ class Buckets:
                 self.exemplars[at] = Sampled(dict(exemplar), value, time.time())
 
 
-class _Instrument:
-    """Series by the values of their labels. Safe to use from many threads."""
+class _Silent:
+    """The only series of an instrument that counts nothing."""
 
-    def __init__(self, metric: Metric, guard: LabelGuard, registry: CollectorRegistry) -> None:
+    value = 0.0
+
+    def inc(self, amount: float = 1, exemplar: Exemplar | None = None) -> None:
+        """Nothing."""
+
+    def observe(self, value: float, exemplar: Exemplar | None = None) -> None:
+        """Nothing."""
+
+
+class _Instrument:
+    """Series by the values of their labels. Safe to use from many threads.
+
+    Without a registry nobody would read them: nothing is counted.
+    """
+
+    def __init__(
+        self, metric: Metric, guard: LabelGuard, registry: CollectorRegistry | None
+    ) -> None:
         self._metric = metric
         self._guard = guard
         self._all: dict[tuple[str, ...], Any] = {}
@@ -90,6 +107,9 @@ class _Instrument:
         # bounded as the series.
         self._known: dict[tuple[str, ...], Any] = {}
         self._making = Lock()
+        self._silent = None if registry is not None else _Silent()
+        if registry is None:
+            return
         if not metric.labels:
             self._series({})  # a count without labels is 0 from the beginning
         registry.register(self)
@@ -116,6 +136,8 @@ class _Instrument:
 
     def _series(self, labels: Mapping[str, str]) -> Any:
         """The series of these labels; every attempt asks for several, so the way is short."""
+        if self._silent is not None:
+            return self._silent
         given = (*labels, *labels.values())
         found = self._known.get(given)
         if found is None:

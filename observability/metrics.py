@@ -36,11 +36,17 @@ class Metrics:
     Args:
         registry: Where to register; a new one if not given, never the global one.
         tasks: Task names that may appear as labels; others become `__unknown__`.
+        enabled: Whether anything is counted; without, only what runs here is served.
     """
 
     def __init__(
-        self, registry: CollectorRegistry | None = None, tasks: Iterable[str] = ()
+        self,
+        registry: CollectorRegistry | None = None,
+        tasks: Iterable[str] = (),
+        *,
+        enabled: bool = True,
     ) -> None:
+        self._enabled = enabled
         # The _created series would double what Prometheus keeps, for nothing it uses.
         prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry or CollectorRegistry()
@@ -140,16 +146,23 @@ class Metrics:
     def _at_scrape(
         self, metrics: tuple[Metric, ...], read: Callable[[], Iterable[Reading]]
     ) -> None:
+        if not self._enabled:
+            return
+
         def failed() -> None:
             self.telemetry_dropped.inc(signal="metrics", reason="read_failed")
 
         self.registry.register(ScrapeCollector(metrics, read, self._guard, failed))
 
     def _counter(self, metric: Metric) -> Counter:
-        return Counter(metric, self._guard, self.registry)
+        return Counter(metric, self._guard, self._of_numbers)
 
     def _gauge(self, metric: Metric) -> Gauge:
-        return Gauge(metric, self._guard, self.registry)
+        return Gauge(metric, self._guard, self._of_numbers)
+
+    @property
+    def _of_numbers(self) -> CollectorRegistry | None:
+        return self.registry if self._enabled else None
 
     def _info(self, metric: Metric) -> prometheus.Info:
         return prometheus.Info(
@@ -157,7 +170,7 @@ class Metrics:
         )
 
     def _histogram(self, metric: Metric) -> Histogram:
-        return Histogram(metric, self._guard, self.registry)
+        return Histogram(metric, self._guard, self._of_numbers)
 
 
 def metrics_payload(registry: CollectorRegistry, accept: str | None) -> tuple[bytes, str]:

@@ -197,6 +197,10 @@ class Settings(BaseSettings):
     )
 
     # Seeing it
+    metrics: bool = Field(
+        True,
+        description="Whether attempts and publishes are counted; without, dashboards are empty.",
+    )
     health_bind: str = Field(
         "127.0.0.1:9464", description="host:port of a worker's /metrics, /livez and /readyz."
     )

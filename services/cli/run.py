@@ -8,6 +8,15 @@ import typer
 Folder = Annotated[Path, typer.Option("--data", help="Where Redis, documents, mails and logs lie.")]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")]
 DEFAULT_FOLDER = Path(".laneway")
+Observe = Annotated[
+    Path | None,
+    typer.Option(
+        "--observe",
+        help="Folder with prometheus and otelcol, to run beside; see tools/observed.sh.",
+    ),
+]
+Rules = Annotated[Path, typer.Option("--rules", help="Rule files for that Prometheus.")]
+DEFAULT_RULES = Path("charts/laneway/files/rules")
 
 
 def up(
@@ -18,26 +27,35 @@ def up(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one line of addresses and process ids.")
     ] = False,
+    observe: Observe = None,
+    rules: Rules = DEFAULT_RULES,
 ) -> None:
     """Run the whole platform on this machine until Ctrl-C."""
     from laneway.services.local.main import run
+    from laneway.services.local.observing import Observing
     from laneway.services.local.platform import Ports
 
     _warn_of_unknown_variables()
-    raise typer.Exit(run(data, Ports(redis_port, gateway_port, smtp_port), as_json=as_json))
+    ports = Ports(redis_port, gateway_port, smtp_port)
+    observing = Observing(observe, rules) if observe else None
+    raise typer.Exit(run(data, ports, as_json=as_json, observing=observing))
 
 
 def demo(
     data: Folder = DEFAULT_FOLDER,
     once: Annotated[bool, typer.Option("--once", help="End after the demonstration.")] = False,
+    observe: Observe = None,
+    rules: Rules = DEFAULT_RULES,
 ) -> None:
     """Run the platform and let it process documents and a mail; see the outcome."""
     from laneway.services.local.demonstration import demonstrate
     from laneway.services.local.main import run
+    from laneway.services.local.observing import Observing
     from laneway.services.local.platform import Ports
 
     _warn_of_unknown_variables()
-    raise typer.Exit(run(data, Ports(), demonstration=demonstrate, once=once))
+    observing = Observing(observe, rules) if observe else None
+    raise typer.Exit(run(data, Ports(), demonstration=demonstrate, once=once, observing=observing))
 
 
 def worker(queue: Annotated[str, typer.Option("--queue", "-q", help="The lane to serve.")]) -> None:

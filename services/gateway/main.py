@@ -41,7 +41,7 @@ def run(settings: Settings) -> int:
     setup_logging(settings.log_level, settings.log_format)
     app = create_app(settings, load_catalogue(settings.queues_file))
     use_app(app)
-    metrics = Metrics(tasks=known_tasks(app))
+    metrics = Metrics(tasks=known_tasks(app), enabled=settings.metrics)
     tell_build(metrics)
     attributes = {"service.version": laneway.__version__}
     tracing = start_tracing(

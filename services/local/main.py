@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from laneway.services.local.observing import Observing
 from laneway.services.local.platform import Addresses, Platform, Ports
 from laneway.tasks.queues import load_catalogue
 from laneway.tasks.settings import load_settings
@@ -32,6 +33,7 @@ def run(
     as_json: bool = False,
     demonstration: Callable[[Platform, Console, Event], bool] | None = None,
     once: bool = False,
+    observing: Observing | None = None,
 ) -> int:
     """Start the platform, demonstrate it if asked, hold it until SIGINT or SIGTERM, stop it.
 
@@ -42,8 +44,11 @@ def run(
     stop, hurry = _stop_events()
     console = _console(sys.stderr if as_json else sys.stdout)
     catalogue = load_catalogue(load_settings().queues_file)
-    console.print(f"Starting Redis, mail sink, {len(catalogue)} workers and the gateway …")
-    platform = Platform(folder, catalogue, ports)
+    if observing is not None:
+        observing.check()
+    beside = "" if observing is None else ", Prometheus, an OpenTelemetry Collector"
+    console.print(f"Starting Redis, mail sink{beside}, {len(catalogue)} workers and the gateway …")
+    platform = Platform(folder, catalogue, ports, observing)
     shown = True
     with platform:
         if as_json:
@@ -112,6 +117,13 @@ def _print_addresses(where: Addresses, console: Console) -> None:
         "Mail sink": f"{where.smtp}, mails in {where.mails}",
         "Logs": where.logs,
     }
+    if where.prometheus:
+        rows |= {
+            "Prometheus": f"{where.prometheus}/query",
+            "Alerts": f"{where.prometheus}/alerts",
+            "Dashboards, drawn": f"make dashboards PROMETHEUS={where.prometheus} HOURS=1 SCRAPE=5",
+            "Spans": where.spans,
+        }
     for name, place in rows.items():
         table.add_row(name, Text(place))
     console.print(table)

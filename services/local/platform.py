@@ -15,6 +15,7 @@ import redis
 from laneway.services.local.draining import drain
 from laneway.services.local.endpoints import forget_endpoints, write_endpoints
 from laneway.services.local.folder_lock import lock_folder
+from laneway.services.local.observing import Observing, spans_file
 from laneway.services.local.processes import (
     ManagedProcess,
     StartFailed,
@@ -69,6 +70,9 @@ class Addresses:
     storage: str = ""
     logs: str = ""
     mails: str = ""
+    prometheus: str = ""
+    """Empty where nobody observes; `spans` too."""
+    spans: str = ""
 
 
 class Platform:
@@ -77,8 +81,15 @@ class Platform:
     Data lie in `folder` and outlive the platform: what is queued when it stops runs next time.
     """
 
-    def __init__(self, folder: Path, catalogue: Catalogue, ports: Ports) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        catalogue: Catalogue,
+        ports: Ports,
+        observing: Observing | None = None,
+    ) -> None:
         self.folder = folder.resolve()
+        self._observing = observing
         self._catalogue = catalogue
         self._given_ports = ports
         self._redis_port = ports.redis or free_port()
@@ -95,7 +106,7 @@ class Platform:
         self._lock = lock_folder(self.folder)
         try:
             require_free(self._given_ports.by_option())
-            self._start_together([self._redis(), self._smtp()])
+            self._start_together([self._redis(), self._smtp(), *self._observers()])
             self._start_together([*map(self._worker, self._catalogue), self._gateway()])
             write_endpoints(self.folder, self._endpoints())
         except BaseException:
@@ -130,6 +141,8 @@ class Platform:
             storage=self._storage_url,
             logs=str(self.folder / "logs"),
             mails=str(self.folder / "mails"),
+            prometheus=self._observing.prometheus_url if self._observing else "",
+            spans=str(spans_file(self._observed)) if self._observing else "",
         )
 
     def as_dict(self) -> dict[str, object]:
@@ -154,14 +167,16 @@ class Platform:
         codes = self._end("gateway")
         workers = [p for p in self._processes if p.name.startswith("worker-")]
         codes |= drain(workers, hurry or Event(), report)
+        codes |= self._end("prometheus") | self._end("collector")
         codes |= self._end("smtp") | self._end("redis")
         self._processes.clear()
         return codes
 
     def _endpoints(self) -> dict[str, str]:
-        where = self.addresses
-        workers = {f"worker-{name}": lane.metrics for name, lane in where.lanes.items()}
-        return {**workers, "gateway": f"{where.gateway}/metrics"}
+        """The URL of each part's metrics."""
+        ports = {f"worker-{name}": port for name, port in self._health_ports.items()}
+        ports["gateway"] = self._gateway_port
+        return {name: f"http://127.0.0.1:{port}/metrics" for name, port in ports.items()}
 
     def _end(self, name: str) -> dict[str, int]:
         group = [process for process in self._processes if process.name == name]
@@ -181,6 +196,15 @@ class Platform:
             self._processes.append(process)
         for process in processes:
             process.wait_until_ready(START_LIMIT_S)
+
+    def _observers(self) -> list[ManagedProcess]:
+        if self._observing is None:
+            return []
+        return self._observing.processes(self._observed, self._endpoints())
+
+    @property
+    def _observed(self) -> Path:
+        return self.folder / "observed"
 
     def _redis(self) -> ManagedProcess:
         command = redis_command(redis_binary(), self._redis_port, self.folder / "redis")
@@ -236,6 +260,7 @@ class Platform:
             "LANEWAY_SMTP_HOST": "127.0.0.1",
             "LANEWAY_SMTP_PORT": str(self._smtp_port),
             "LANEWAY_SMTP_SECURITY": "none",
+            **({"LANEWAY_OTLP_ENDPOINT": self._observing.otlp_endpoint} if self._observing else {}),
         }
 
     @property

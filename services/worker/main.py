@@ -118,7 +118,7 @@ def _health(settings: Settings, lane: Lane) -> HealthServer:
 def _metrics(app: LanewayApp, name: str) -> Metrics:
     admits = app.catalogue[name].admits
     tasks = [task for task in app.tasks if not task.startswith(CELERYS_OWN) and admits(task)]
-    metrics = Metrics()
+    metrics = Metrics(enabled=app.settings.metrics)
     metrics.precreate(name, tasks)
     start_at_zero(metrics, name)
     tell_build(metrics)

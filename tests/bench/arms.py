@@ -5,8 +5,8 @@ processes, or two worker processes where a peer's worker is one process. Workers
 processes of twice as many threads, also where they are Laneway's: two replicas of a lane.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 Command = tuple[str, ...]
@@ -49,6 +49,10 @@ class Arm:
     """Whether it runs only when named."""
     keeps_results: bool | None = None
     """If not None, whether its tasks' results are kept, whatever the kind of run says."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Variables of its workers; COLLECTOR in one stands for a collector's address."""
+    beside: Command | None = None
+    """What runs beside its workers and is none: an exporter of events."""
 
     @property
     def label(self) -> str:
@@ -142,6 +146,71 @@ WORKERS = (
         asked_only=True,
     ),
 )
+
+
+COLLECTOR = "{collector}"
+NOBODY = "http://127.0.0.1:9"
+"""Where no collector listens."""
+
+_NO_LOGS = {"OTEL_LOGS_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}
+
+
+def _observed(name: str, title: str, **settings: str) -> Arm:
+    return Arm(
+        f"laneway-{name}",
+        f"Laneway, {title}",
+        CELERY_WIRE,
+        "laneway",
+        _laneway,
+        lane=lambda width: {"pool": "prefork", "concurrency": width},
+        settings={f"LANEWAY_{setting}": value for setting, value in settings.items()},
+    )
+
+
+def _contrib(width: int) -> list[Command]:
+    return [("opentelemetry-instrument", *_celery("prefork", width, "w1"))]
+
+
+OBSERVED_BASE = "laneway-bare"
+
+OBSERVED = (
+    _observed("bare", "metrics and traces off", METRICS="false"),
+    _observed("metrics", "metrics on"),
+    _observed("all", "metrics and every trace", OTLP_ENDPOINT=COLLECTOR),
+    _observed("lost", "the same, and no collector there", OTLP_ENDPOINT=NOBODY),
+    Arm(
+        "celery-bare",
+        "Celery, nothing",
+        CELERY_WIRE,
+        "celery-observed",
+        lambda width: [_celery("prefork", width, "w1")],
+        share=0.25,
+    ),
+    Arm(
+        "celery-events",
+        "Celery, `-E` and Flower",
+        CELERY_WIRE,
+        "celery-observed",
+        lambda width: [(*_celery("prefork", width, "w1"), "-E")],
+        share=0.25,
+        beside=("celery", "-A", "celery_peer", "flower", "--address=127.0.0.1", "--port=0"),
+    ),
+    Arm(
+        "celery-contrib",
+        "Celery, its OpenTelemetry instrumentation",
+        CELERY_WIRE,
+        "celery-observed",
+        _contrib,
+        share=0.25,
+        settings={
+            **_NO_LOGS,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_SERVICE_NAME": "celery",
+        },
+    ),
+)
+"""What it costs to see what workers do."""
 
 
 def _sender(name: str, title: str, way: str, **fields: Any) -> Arm:

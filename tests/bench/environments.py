@@ -15,6 +15,15 @@ REDIS_CLIENT = "redis[hiredis]==8.1.0"
 
 PINS = {
     "celery": ("celery[redis]==5.7.0", "kombu==5.7.0", REDIS_CLIENT),
+    "celery-observed": (
+        "celery[redis]==5.7.0",
+        "kombu==5.7.0",
+        REDIS_CLIENT,
+        "flower==2.0.1",
+        "opentelemetry-distro==0.66b2",
+        "opentelemetry-instrumentation-celery==0.66b2",
+        "opentelemetry-exporter-otlp-proto-http==1.45.2",
+    ),
     "dramatiq": ("dramatiq==2.2.1", REDIS_CLIENT),
     "taskiq": ("taskiq==0.13.0", "taskiq-redis==1.2.4", REDIS_CLIENT),
     "saq": ("saq[hiredis]==0.26.4", "typing_extensions", REDIS_CLIENT),
@@ -24,7 +33,18 @@ PINS = {
 
 OWN = "laneway"
 
-NAMED = ("laneway", "celery", "kombu", "dramatiq", "taskiq", "taskiq-redis", "saq", "huey")
+NAMED = (
+    "laneway",
+    "celery",
+    "kombu",
+    "flower",
+    "opentelemetry-instrumentation-celery",
+    "dramatiq",
+    "taskiq",
+    "taskiq-redis",
+    "saq",
+    "huey",
+)
 """Packages whose versions a report tells, and the client of Redis."""
 
 INSTALL_LIMIT_S = 300.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
-from bench.arms import PRODUCERS, WORKERS, Arm
+from bench.arms import OBSERVED, PRODUCERS, WORKERS, Arm
 from bench.peers.probe import MODULES_FILE
 from bench.stage import LIST, WARM_SHARE, Load, Look, Run
 
@@ -175,6 +175,7 @@ def _drained(run: Run, count: int) -> Figures:
         "rate": stamps.rate,
         "first_task_s": stamps.first_start_s - run.started_s,
         "worker_cpu_us": 1e6 * (done.worker_cpu_s - warm.worker_cpu_s) / tasks,
+        "beside_cpu_us": 1e6 * (done.beside_cpu_s - warm.beside_cpu_s) / tasks,
         "redis_cpu_us": 1e6 * (done.redis_cpu_s - warm.redis_cpu_s) / tasks,
         "commands": (done.commands - warm.commands) / tasks,
         "round_trips": (done.reads - warm.reads) / tasks,
@@ -261,6 +262,7 @@ KINDS = {
         Kind("payload-100k", "Payloads of 100 kB", drain, Load(2_000, payload_bytes=100_000)),
         Kind("wide", "Eight at once", drain, Load(width=8)),
         Kind("aof", "Redis with an append-only file, fsync every second", drain, Load(aof=True)),
+        Kind("observed", "What it costs to be seen", drain, Load(20_000), OBSERVED),
         Kind("cold", "From the start of a worker to its first task", cold, Load(COLD_COUNT)),
         Kind("commands", "Commands that Redis is given", commands, only=_CELERY_ARMS),
         Kind(

@@ -15,11 +15,12 @@ from typing import Any
 
 import redis
 
-from bench.arms import Arm
+from bench.arms import COLLECTOR, Arm
 from bench.environments import Environments
 from bench.machine import busy_seconds, cpu_seconds, session_members
 from bench.peers.probe import Stamps, count_ended, read_stamps
 from laneway.services.local.processes import free_port
+from observed.servers import Collector, running_collector
 from redis_server import RedisServer, running_redis
 
 PEERS = Path(__file__).with_name("peers")
@@ -34,6 +35,8 @@ WARM_SHARE = 0.1
 
 LOG_LINES = 12
 STOP_LIMIT_S = 10.0
+BESIDE_S = 3.0
+"""For what runs beside the workers to start before them."""
 
 
 class RunFailed(Exception):
@@ -61,6 +64,8 @@ class Look:
     redis_cpu_s: float
     others_cpu_s: float
     """Neither workers, nor Redis, nor the bench and the producers that it has waited for."""
+    beside_cpu_s: float
+    """Of a collector and of what else runs beside the workers."""
     commands: int
     reads: int
 
@@ -101,7 +106,9 @@ class Stage:
     folder: Path
     limit_s: float
     closing: ExitStack
+    collector_binary: Path = Path(".cache/observed/otelcol")
     _servers: dict[bool, Server] = field(default_factory=dict)
+    _collector: Collector | None = None
     _kept: dict[tuple[Any, ...], bytes] = field(default_factory=dict)
 
     def server(self, *, aof: bool) -> Server:
@@ -110,6 +117,25 @@ class Stage:
             started = running_redis(self.folder / f"redis-aof-{aof}", **options)
             self._servers[aof] = Server(self.closing.enter_context(started), aof=aof)
         return self._servers[aof]
+
+    @property
+    def collector(self) -> Collector:
+        """An OpenTelemetry Collector, started when it is first asked for.
+
+        Raises:
+            RunFailed: there is none.
+        """
+        if self._collector is None:
+            if not self.collector_binary.exists():
+                raise RunFailed("there is no collector: run `sh tools/observed.sh` first")
+            started = running_collector(self.collector_binary.resolve(), self.folder / "collector")
+            self._collector = self.closing.enter_context(started)
+        return self._collector
+
+    @property
+    def collector_pids(self) -> list[int]:
+        """Of the collector, if it was started."""
+        return [] if self._collector is None else [self._collector.process.pid]
 
     @contextmanager
     def run(self, arm: Arm, load: Load) -> Iterator["Run"]:
@@ -141,6 +167,7 @@ class Run:
         self.stage, self.server, self.arm, self.load, self.folder = stage, server, arm, load, folder
         self.started_s = 0.0
         self._workers: list[subprocess.Popen[bytes]] = []
+        self._beside: list[subprocess.Popen[bytes]] = []
         self._log = folder / "log.txt"
 
     def fill(self, count: int) -> None:
@@ -178,18 +205,32 @@ class Run:
         assert self.arm.workers is not None
         programs = self.stage.environments.bin(self.arm.environment)
         self.started_s = time.time()
-        for program, *rest in self.arm.workers(self.load.width):
+        environment = {**self.environment(self.arm.environment, **given), **self._own_settings()}
+
+        def started(program: str, *rest: str) -> subprocess.Popen[bytes]:
             with self._log.open("ab") as log:
-                worker = subprocess.Popen(
+                return subprocess.Popen(
                     [programs / program, *rest],
-                    env=self.environment(self.arm.environment, **given),
+                    env=environment,
                     cwd=self.folder,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
                 )
-            self._workers.append(worker)
+
+        if self.arm.beside is not None:
+            self._beside.append(started(*self.arm.beside))
+            time.sleep(BESIDE_S)
+            self.started_s = time.time()
+        self._workers += [started(*command) for command in self.arm.workers(self.load.width)]
+
+    def _own_settings(self) -> dict[str, str]:
+        """Those of the arm, with the collector's address in place."""
+        return {
+            name: self.stage.collector.url if value == COLLECTOR else value
+            for name, value in self.arm.settings.items()
+        }
 
     def environment(self, name: str, **given: str) -> dict[str, str]:
         """The variables of a process: the bench's, Laneway's, and none of the caller's own."""
@@ -215,7 +256,8 @@ class Run:
 
     def look(self) -> Look:
         """What has been used and done by now."""
-        worker_cpu_s = cpu_seconds(self._members())
+        worker_cpu_s = cpu_seconds(_members(self._workers))
+        beside_cpu_s = cpu_seconds([*_members(self._beside), *self.stage.collector_pids])
         redis_cpu_s, commands, reads = self.server.usage()
         own = os.times()
         own_s = own.user + own.system + own.children_user + own.children_system
@@ -224,7 +266,8 @@ class Run:
             ended=count_ended(self.folder),
             worker_cpu_s=worker_cpu_s,
             redis_cpu_s=redis_cpu_s,
-            others_cpu_s=busy_seconds() - worker_cpu_s - redis_cpu_s - own_s,
+            others_cpu_s=busy_seconds() - worker_cpu_s - redis_cpu_s - own_s - beside_cpu_s,
+            beside_cpu_s=beside_cpu_s,
             commands=commands,
             reads=reads,
         )
@@ -257,16 +300,14 @@ class Run:
         """End all that it started, at once: what they leave in Redis is forgotten anyway."""
         # Parents first, as some would start another child; and again, as one may just have.
         deadline_s = time.monotonic() + STOP_LIMIT_S
-        while (members := self._members()) and time.monotonic() < deadline_s:
+        started = [*self._workers, *self._beside]
+        while (members := _members(started)) and time.monotonic() < deadline_s:
             for pid in members:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(POLL_S)
-        for worker in self._workers:
-            worker.wait(STOP_LIMIT_S)
-
-    def _members(self) -> list[int]:
-        return [pid for worker in self._workers for pid in session_members(worker.pid)]
+        for process in started:
+            process.wait(STOP_LIMIT_S)
 
     def _settings(self) -> dict[str, str]:
         """What a lane's worker and its producers are told, as its users tell them."""
@@ -288,3 +329,8 @@ class Run:
         """The last line of the log, and under it the last few."""
         lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
         return "\n".join((*lines[-1:], *lines[-LOG_LINES:]))
+
+
+def _members(started: list[subprocess.Popen[bytes]]) -> list[int]:
+    """Processes of the sessions that these began."""
+    return [pid for process in started for pid in session_members(process.pid)]

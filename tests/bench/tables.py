@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bench.arms import BASE, ENQUEUE_BASE
+from bench.arms import BASE, ENQUEUE_BASE, OBSERVED_BASE
 from bench.kinds import KINDS, Kind
 
 Row = dict[str, Any]
@@ -40,6 +40,13 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("longest ms", "max_ms", 1),
         Column("worker CPU, % of a core", "worker_cpu_percent"),
     ),
+    "observed": (
+        RATE,
+        Column("worker CPU µs/task", "worker_cpu_us"),
+        Column("CPU beside µs/task", "beside_cpu_us"),
+        Column("Redis CPU µs/task", "redis_cpu_us"),
+        Column("Redis commands/task", "commands", 1),
+    ),
     "enqueue": (
         RATE,
         Column("producer CPU µs/task", "producer_cpu_us"),
@@ -53,7 +60,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
 }
 
-BASES = {"enqueue": ENQUEUE_BASE}
+BASES = {"enqueue": ENQUEUE_BASE, "observed": OBSERVED_BASE}
 """What rates are compared with; a kind without an entry with BASE."""
 
 

@@ -14,6 +14,7 @@ from laneway.observability.child_metrics import ChildMetrics
 from laneway.observability.headers import PERIODIC
 from laneway.observability.labels import ERROR_TYPES_KEPT, OTHER, UNKNOWN
 from laneway.observability.metrics import COUNTED_FROM_0, Metrics, metrics_payload
+from laneway.observability.objectives import Objectives
 from laneway.observability.outcomes import Outcome
 from laneway.observability.pool import PoolState, ProcessTimes, cpu_s
 from worker_harness import wait_for
@@ -278,3 +279,17 @@ def test_garbage_from_a_pool_process_ends_nothing():
     garbled = {"signal": "metrics", "reason": "garbled"}
     assert value(metrics, "laneway_telemetry_dropped_total", **garbled) == 3
     told.close()
+
+
+def test_metrics_that_are_off_count_nothing_and_still_say_what_runs(lines):
+    metrics = Metrics(tasks=["a.b"], enabled=False)
+    metrics.precreate("q", ["a.b"])
+    metrics.watch_pool(lambda: PoolState("q", {"busy": 1}).readings())
+    metrics.build_info(version="1")
+    promised = Objectives("q", start_s=1, finish_s=1, share=0.9)
+    attempt = Attempts(metrics, None, lines, promised).start(AttemptStart("id", "a.b", "q", 1.0))
+    attempt.accepted(41)
+    assert attempt.finish(Outcome.SUCCESS)
+    served = metrics_payload(metrics.registry, None)[0].decode()
+    names = {line.split("{")[0].split()[0] for line in served.splitlines() if line[0] != "#"}
+    assert names == {"laneway_build_info", "laneway_config_info"}
