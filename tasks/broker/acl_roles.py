@@ -128,7 +128,7 @@ def _scalers(scope: Scope) -> Iterator[User]:
     intakes = set(map(keys.intake, lanes))
     broker = (
         Grant(("info", "time", "script|load")),
-        _counting(lanes),
+        *_surveying(lanes),
         Grant(("lindex",), reads=_lists(*lanes)),
         Grant(_RUN, keys=tuple(tended)),
         Grant(

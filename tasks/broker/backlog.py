@@ -78,27 +78,6 @@ def see_backlogs(
     return Seen(found, away)
 
 
-def read_oldest_ages_s(client: "redis.Redis", lanes: Iterable[str]) -> dict[str, float]:
-    """Seconds that each lane's oldest ready message has waited; 0.0 for an empty lane.
-
-    A lane whose oldest message tells no time of publishing, a stock producer's, is left out.
-    """
-    names = list(lanes)
-    with client.pipeline(transaction=False) as pipe:
-        for lane in names:
-            for name in keys.ready_lists(lane):
-                pipe.lindex(name, -1)
-        entries = pipe.execute()
-    width = len(keys.PRIORITY_STEPS)
-    now, ages = time.time(), {}
-    for number, lane in enumerate(names):
-        oldest = [entry for entry in entries[number * width :][:width] if entry]
-        published = [published_at_s(entry) for entry in oldest]
-        if None not in published:
-            ages[lane] = max((now - at_s for at_s in published if at_s is not None), default=0.0)
-    return ages
-
-
 def published_at_s(entry: str) -> float | None:
     """When a message says that it was published, since the epoch; None if it does not."""
     try:

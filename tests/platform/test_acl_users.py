@@ -20,13 +20,14 @@ from gateway_harness import calling, make_api, serving
 from lane_client import Hold, write_catalogue
 from laneway.tasks.app import LanewayApp, create_app
 from laneway.tasks.broker import keys
-from laneway.tasks.broker.backlog import read_backlogs, read_oldest_ages_s
+from laneway.tasks.broker.backlog import read_backlogs
 from laneway.tasks.broker.client import broker_client, result_client
 from laneway.tasks.broker.commands import tend_keys
 from laneway.tasks.broker.dead_letters import EVERY
 from laneway.tasks.broker.inspection import inspect_broker
 from laneway.tasks.broker.locks import LockHeld, exclusive
 from laneway.tasks.broker.scripting import run
+from laneway.tasks.broker.survey import survey
 from laneway.tasks.dead_letters import Chosen, DeadLetters, Who
 from laneway.tasks.dispatch import submit
 from laneway.tasks.queues import load_catalogue
@@ -350,8 +351,8 @@ def test_the_scaler_tends_a_lane_without_workers(server, app_of, stock) -> None:
     _, due, recovered, *_ = run(client, "tend", names, ["", 0, 0, 100])
     assert (due, recovered) == (1, 1)
     assert read_backlogs(client, LANES)["idle"].ready == 3
-    assert client.lindex("idle", -1)
-    read_oldest_ages_s(client, LANES)
+    found = survey(client, LANES)
+    assert found.lanes["idle"].oldest_age_s is None  # a stock producer's, which tells no time
 
 
 def test_an_observer_counts(server, app_of) -> None:
