@@ -92,6 +92,11 @@ dashboards: setup ## Make the dashboards anew (PROMETHEUS=URL: and their picture
 		$(if $(PROMETHEUS),--prometheus $(PROMETHEUS)) $(if $(HOURS),--hours $(HOURS)) \
 		$(if $(SCRAPE),--scrape $(SCRAPE))
 
+.PHONY: pictures
+pictures: setup ## Live a day of load and faults, and draw the dashboards of it into docs/dashboards
+	@sh tools/observed.sh
+	@PYTHONPATH=tests $(BIN)/python -m observed
+
 .PHONY: samples
 samples: setup ## Make the sample documents anew
 	@$(BIN)/python tools/make_samples.py

@@ -205,13 +205,16 @@ class Run:
         assert self.arm.workers is not None
         programs = self.stage.environments.bin(self.arm.environment)
         self.started_s = time.time()
-        environment = {**self.environment(self.arm.environment, **given), **self._own_settings()}
 
         def started(program: str, *rest: str) -> subprocess.Popen[bytes]:
             with self._log.open("ab") as log:
                 return subprocess.Popen(
                     [programs / program, *rest],
-                    env=environment,
+                    # Made anew for each: it holds a port.
+                    env={
+                        **self.environment(self.arm.environment, **given),
+                        **self._own_settings(),
+                    },
                     cwd=self.folder,
                     stdin=subprocess.DEVNULL,
                     stdout=log,

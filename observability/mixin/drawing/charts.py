@@ -144,7 +144,8 @@ def _largest_first(shown: Sequence[_Line]) -> list[_Line]:
 
 
 def _grid(span: Span) -> list[float]:
-    count = int((span.end_s - span.start_s) / span.step_s) + 1
+    # The last point may lie a fraction of a step before the end.
+    count = round((span.end_s - span.start_s) / span.step_s) + 1
     return [span.start_s + n * span.step_s for n in range(count)]
 
 

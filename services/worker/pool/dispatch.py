@@ -25,6 +25,9 @@ from laneway.services.worker.pool.supervisor import Supervisor
 
 logger = get_logger(__name__)
 
+APART_S = 0.002
+"""Tasks that come closer together than this go out together, which costs less."""
+
 
 class Dispatcher:
     """Holds the tasks that wait, feeds the children, and tells every task's outcome once.
@@ -42,6 +45,7 @@ class Dispatcher:
         self.open = True
         self.writes = self.written = 0
         self._backlog: deque[Job] = deque()
+        self._added_at_s = 0.0
         # Outcomes that have come and are not told yet: telling one may raise.
         self._heard: deque[tuple[PoolProcess, int, bool, Any, float]] = deque()
         self._pace = Pace()
@@ -64,9 +68,11 @@ class Dispatcher:
     # What is handed over
 
     def add(self, job: Job) -> None:
-        """Take a task on; a child that has nothing to do gets it at once."""
+        """Take a task on; one that comes alone goes to a child that has nothing to do at once."""
         self._backlog.append(job)
-        if self._hub is not None and len(self._backlog) == 1 and self._has_idle_child():
+        alone = job.handed_over_s - self._added_at_s > APART_S
+        self._added_at_s = job.handed_over_s
+        if alone and self._hub is not None and self._has_idle_child():
             self._feed()
         else:
             self._feed_soon()

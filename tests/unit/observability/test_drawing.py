@@ -93,6 +93,12 @@ def test_a_picture_has_every_panel_with_its_data(pictures):
         assert len(picture) < 300_000
 
 
+def test_a_time_of_no_whole_number_of_steps_is_drawn_to_its_end():
+    odd = Span(SPAN.start_s, SPAN.start_s + 109.8, 1)
+    with answering("0.25") as url:
+        assert "<svg" in draw(MADE["telemetry"], Prometheus(url), odd)
+
+
 def test_a_picture_shows_values_in_their_unit(pictures):
     overview = letters(pictures["overview"])
     assert {"25 %", "250 ms", "0.25/s", "prod/documents"} <= set(overview)
