@@ -22,6 +22,7 @@ class _Target:
     service_name: str
     attributes: Mapping[str, str]
     on_drop: OnDrop | None
+    share: float
 
 
 class Tracing:
@@ -61,6 +62,8 @@ def start_tracing(
     service_name: str,
     attributes: Mapping[str, str] | None = None,
     on_drop: OnDrop | None = None,
+    *,
+    share: float = 1.0,
 ) -> Tracing:
     """Start tracing, or not: without an endpoint no OpenTelemetry code is loaded.
 
@@ -69,21 +72,26 @@ def start_tracing(
         service_name: `service.name` of the spans.
         attributes: Further resource attributes.
         on_drop: Told of every loss; usually `Metrics.span_dropped`.
+        share: Part of the traces that begin here and are sent, 0 to 1. One that began elsewhere is
+            sent if its beginning was.
     """
     if not endpoint:
         return Tracing()
-    return Tracing(_Target(endpoint.rstrip("/"), service_name, attributes or {}, on_drop))
+    target = _Target(endpoint.rstrip("/"), service_name, attributes or {}, on_drop, share)
+    return Tracing(target)
 
 
 def _open(target: _Target) -> "tuple[SpanPipeline, Tracer]":
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
     from laneway.observability.export import SpanPipeline
 
     pipeline = SpanPipeline(f"{target.endpoint}/v1/traces", target.on_drop)
     provider = TracerProvider(
         resource=Resource.create({**target.attributes, "service.name": target.service_name}),
+        sampler=ParentBasedTraceIdRatio(target.share),
         shutdown_on_exit=False,
     )
     provider.add_span_processor(pipeline)

@@ -209,6 +209,13 @@ class Settings(BaseSettings):
     otlp_endpoint: str | None = Field(
         None, description="OTLP/HTTP base URL; traces are sent when it is set."
     )
+    trace_share: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Part of the traces that begin here and are sent; one that came with a message or "
+        "a request is sent if its beginning was.",
+    )
     prometheus_url: str | None = Field(
         None,
         repr=False,

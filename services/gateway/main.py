@@ -45,7 +45,11 @@ def run(settings: Settings) -> int:
     tell_build(metrics)
     attributes = {"service.version": laneway.__version__}
     tracing = start_tracing(
-        settings.otlp_endpoint, "laneway-gateway", attributes, metrics.span_dropped
+        settings.otlp_endpoint,
+        "laneway-gateway",
+        attributes,
+        metrics.span_dropped,
+        share=settings.trace_share,
     )
     metrics.watch_spans(tracing.waiting)
     observe_publishing(app, metrics, tracing.tracer)

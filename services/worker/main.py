@@ -101,7 +101,11 @@ class LaneWorker(Worker):
 def _start_tracing(settings: Settings, queue: str, metrics: Metrics) -> Tracing:
     attributes = {"service.version": laneway.__version__, "laneway.queue": queue}
     return start_tracing(
-        settings.otlp_endpoint, "laneway-worker", attributes, on_drop=metrics.span_dropped
+        settings.otlp_endpoint,
+        "laneway-worker",
+        attributes,
+        on_drop=metrics.span_dropped,
+        share=settings.trace_share,
     )
 
 

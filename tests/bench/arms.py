@@ -177,7 +177,10 @@ OBSERVED = (
     _observed("bare", "metrics and traces off", METRICS="false"),
     _observed("metrics", "metrics on"),
     _observed("all", "metrics and every trace", OTLP_ENDPOINT=COLLECTOR),
-    _observed("lost", "the same, and no collector there", OTLP_ENDPOINT=NOBODY),
+    _observed(
+        "share", "metrics and a trace in twenty", OTLP_ENDPOINT=COLLECTOR, TRACE_SHARE="0.05"
+    ),
+    _observed("lost", "metrics and every trace, no collector there", OTLP_ENDPOINT=NOBODY),
     Arm(
         "celery-bare",
         "Celery, nothing",

@@ -1,3 +1,4 @@
+import logging
 import os
 import socket
 import subprocess
@@ -277,6 +278,18 @@ def test_a_task_of_a_million_steps_has_spans_for_the_first_ones(tracing, collect
 
 def test_a_state_outside_a_run_is_no_fault():
     add_state_event("PROCESSING", {"step": "chunking"})
+
+
+@pytest.mark.parametrize(("flags", "sent"), [("01", 1), ("00", 0), (None, 0)])
+def test_a_share_of_traces_is_kept_and_one_from_elsewhere_as_it_began(collector, flags, sent):
+    tracing = start_tracing(collector.url, "laneway-worker", share=0.0)
+    attempts = Attempts(Metrics(tasks=[TASK]), tracing.tracer, logging.getLogger())
+    headers = {} if flags is None else {TRACEPARENT: f"00-{'a' * 32}-{'b' * 16}-{flags}"}
+    attempt = attempts.start(AttemptStart("id-1", TASK, "documents", 1.0, headers=headers))
+    attempt.accepted(41)
+    assert attempt.finish(Outcome.SUCCESS)
+    tracing.shutdown()
+    assert len(collector.received()) == sent
 
 
 def test_user_spans_hang_under_the_run(tracing, collector):
