@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from laneway.observability.headers import PERIODIC, PREVIOUS, Headers, texts
+from laneway.observability.headers import PERIODIC, PREVIOUS, TRACEPARENT, Headers, texts
 from laneway.observability.spans import NO_SPAN, Span, Tracer
+
+LINK_AFTER_S = 600.0
+"""What waited longer has a trace of its own: nobody looks for it in one that ended long ago."""
 
 
 @dataclass(slots=True)
@@ -60,9 +63,14 @@ class AttemptStart:
 
 
 def process_span(tracer: Tracer | None, start: AttemptStart, began_at_s: float) -> Span:
-    """Start `process {queue}`: a child of the first send, linked to the attempt it retries."""
+    """Start `process {queue}`: a child of the first send, linked to the attempt it retries.
+
+    What beat published, or what waited for long, begins a trace of its own, linked to its send.
+    """
     if tracer is None:
         return NO_SPAN
+    sent = texts(start.headers, TRACEPARENT).get(TRACEPARENT)
+    apart = start.periodic or began_at_s - start.ready_at_s > LINK_AFTER_S
     attributes = {
         **_destination(start),
         "messaging.operation.name": "process",
@@ -78,8 +86,11 @@ def process_span(tracer: Tracer | None, start: AttemptStart, began_at_s: float) 
         f"process {start.queue}",
         "consumer",
         attributes,
-        parent=start.headers,
-        retry_of=texts(start.headers, PREVIOUS).get(PREVIOUS),
+        parent={} if apart else start.headers,
+        links={
+            "retry_of": texts(start.headers, PREVIOUS).get(PREVIOUS),
+            "sent_by": sent if apart else None,
+        },
         start_s=began_at_s,
     )
 

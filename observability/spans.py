@@ -120,7 +120,7 @@ class Tracer:
         attributes: Mapping[str, Value | None],
         *,
         parent: Headers | None = None,
-        retry_of: str | None = None,
+        links: Mapping[str, str | None] | None = None,
         start_s: float | None = None,
     ) -> Span:
         """Start a span.
@@ -131,7 +131,7 @@ class Tracer:
             attributes: What is known of it; those that are None are left out.
             parent: Message headers that hold its parent, or none for a new trace. Without
                 this argument, the span current in this thread is the parent.
-            retry_of: `traceparent` of an earlier attempt, to link to.
+            links: `traceparent` of each span to link to, by what it is to this one.
             start_s: When it began, seconds since the epoch; now if not given.
         """
         from opentelemetry.trace import SpanKind
@@ -141,7 +141,7 @@ class Tracer:
             None if parent is None else _context(parent),
             kind=SpanKind[kind.upper()],
             attributes=_present(attributes),
-            links=_links(retry_of),
+            links=_links(links or {}),
             start_time=None if start_s is None else _nanoseconds(start_s),
         )
         return _RealSpan(span)
@@ -153,13 +153,17 @@ def _context(headers: Headers) -> "Context":
     return TraceContextTextMapPropagator().extract(texts(headers, TRACEPARENT, TRACESTATE))
 
 
-def _links(traceparent: str | None) -> "list[trace.Link]":
+def _links(named: Mapping[str, str | None]) -> "list[trace.Link]":
     from opentelemetry.trace import Link, get_current_span
 
-    if traceparent is None:
-        return []
-    linked = get_current_span(_context({TRACEPARENT: traceparent})).get_span_context()
-    return [Link(linked, {"celery.link": "retry_of"})] if linked.is_valid else []
+    found = []
+    for name, traceparent in named.items():
+        if traceparent is None:
+            continue
+        linked = get_current_span(_context({TRACEPARENT: traceparent})).get_span_context()
+        if linked.is_valid:
+            found.append(Link(linked, {"celery.link": name}))
+    return found
 
 
 def _present(attributes: Mapping[str, Value | None]) -> dict[str, Value]:

@@ -15,6 +15,7 @@ from laneway.observability.headers import (
     ENQUEUED_AT,
     FIRST_ENQUEUED_AT,
     ORIGIN,
+    PERIODIC,
     PREVIOUS,
     TRACEPARENT,
     read_time_s,
@@ -280,12 +281,35 @@ def test_a_state_outside_a_run_is_no_fault():
     add_state_event("PROCESSING", {"step": "chunking"})
 
 
+@pytest.mark.parametrize(
+    ("headers", "waited_s", "apart"),
+    [({}, 5, False), ({}, 601, True), ({PERIODIC: "hourly"}, 5, True)],
+)
+def test_what_waited_long_or_is_periodic_has_a_trace_of_its_own_with_a_link(
+    attempts, collector, attributes, headers, waited_s, apart
+):
+    sent = {TRACEPARENT: f"00-{'a' * 32}-{'b' * 16}-01", **headers}
+    enqueued_s = time.time() - waited_s
+    start = AttemptStart(
+        "id-1", TASK, "documents", time.time(), headers=sent, enqueued_at_s=enqueued_s
+    )
+    attempt = attempts.start(start)
+    attempt.finish(Outcome.SUCCESS)
+    span = next(s for s in collector.spans(2).values() if s.name == "process documents")
+    assert (span.trace_id.hex() != "a" * 32) == apart
+    linked = [(link.span_id.hex(), attributes(link)["celery.link"]) for link in span.links]
+    assert linked == ([("b" * 16, "sent_by")] if apart else [])
+    # Its retries are found beside it, in its own trace.
+    assert span.trace_id.hex() in attempt.headers[ORIGIN]
+
+
 @pytest.mark.parametrize(("flags", "sent"), [("01", 1), ("00", 0), (None, 0)])
 def test_a_share_of_traces_is_kept_and_one_from_elsewhere_as_it_began(collector, flags, sent):
     tracing = start_tracing(collector.url, "laneway-worker", share=0.0)
     attempts = Attempts(Metrics(tasks=[TASK]), tracing.tracer, logging.getLogger())
     headers = {} if flags is None else {TRACEPARENT: f"00-{'a' * 32}-{'b' * 16}-{flags}"}
-    attempt = attempts.start(AttemptStart("id-1", TASK, "documents", 1.0, headers=headers))
+    start = AttemptStart("id-1", TASK, "documents", time.time(), headers=headers)
+    attempt = attempts.start(start)
     attempt.accepted(41)
     assert attempt.finish(Outcome.SUCCESS)
     tracing.shutdown()
