@@ -119,7 +119,8 @@ class MultipartFile:
         while not self._headers_read:
             if not await self._feed():
                 raise _malformed("it ends before a file begins")
-        disposition = self._headers.get(b"content-disposition", b"").decode("utf-8", "replace")
+        # Byte by byte, as the parser encodes it again; a name in UTF-8 comes through whole.
+        disposition = self._headers.get(b"content-disposition", b"").decode("latin-1")
         _, options = parse_options_header(disposition)
         name = options.get(b"filename")
         if name is None:

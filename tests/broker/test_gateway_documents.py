@@ -145,6 +145,23 @@ def test_a_form_that_is_no_single_file_is_refused(client, store, body, status, e
     assert files_below(store) == []
 
 
+@pytest.mark.parametrize("name", ["文書.txt", "résumé.txt"])
+def test_a_name_in_any_script_made_the_gateway_fail(client, store, name) -> None:
+    form = f'--B\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\nx\r\n--B--\r\n'
+    answer = client.post("/v1/documents?user_id=bob", content=form.encode(), headers=MULTIPART)
+    assert answer.status_code < 300, answer.text
+    assert len(files_below(store)) == 1
+
+
+@pytest.mark.parametrize("raw", [b"\xff\xfe.txt", "\U0001f600".encode("utf-16")])
+def test_a_name_that_is_no_text_does_not_make_the_gateway_fail(client, raw) -> None:
+    form = (
+        b'--B\r\nContent-Disposition: form-data; name="file"; filename="%s"\r\n\r\nx\r\n--B--\r\n'
+    )
+    answer = client.post("/v1/documents?user_id=bob", content=form % raw, headers=MULTIPART)
+    assert answer.status_code < 500, answer.text
+
+
 def test_a_form_without_a_boundary_is_refused(client) -> None:
     headers = {"Content-Type": "multipart/form-data"}
     answer = client.post("/v1/documents?user_id=bob", content=b"x", headers=headers)
