@@ -69,7 +69,6 @@ def process_span(tracer: Tracer | None, start: AttemptStart, began_at_s: float) 
     """
     if tracer is None:
         return NO_SPAN
-    sent = texts(start.headers, TRACEPARENT).get(TRACEPARENT)
     apart = start.periodic or began_at_s - start.ready_at_s > LINK_AFTER_S
     attributes = {
         **_destination(start),
@@ -89,7 +88,7 @@ def process_span(tracer: Tracer | None, start: AttemptStart, began_at_s: float) 
         parent={} if apart else start.headers,
         links={
             "retry_of": texts(start.headers, PREVIOUS).get(PREVIOUS),
-            "sent_by": sent if apart else None,
+            "sent_by": texts(start.headers, TRACEPARENT).get(TRACEPARENT) if apart else None,
         },
         start_s=began_at_s,
     )

@@ -76,8 +76,9 @@ class _Answer:
 class CachedBacklog:
     """The backlog by lane, asked for in a thread of its own.
 
-    `on_read` is told how many seconds each look took. An answer serves `fresh_s`. A scrape waits for a new one for at most `wait_s`, then takes the
-    last, unless it is older than `keep_s`: an old number is worse than none.
+    An answer serves `fresh_s`. A scrape waits for a new one for at most `wait_s`, then takes the
+    last, unless it is older than `keep_s`: an old number is worse than none. `on_read` is told how
+    many seconds each look took.
     """
 
     def __init__(

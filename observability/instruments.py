@@ -97,6 +97,8 @@ class _Instrument:
     Without a registry nobody would read them: nothing is counted.
     """
 
+    _family_of: Any
+
     def __init__(
         self, metric: Metric, guard: LabelGuard, registry: CollectorRegistry | None
     ) -> None:
@@ -129,7 +131,8 @@ class _Instrument:
         yield family
 
     def _family(self) -> Any:
-        raise NotImplementedError
+        metric = self._metric
+        return self._family_of(metric.name, metric.help, labels=metric.labels, unit=metric.unit)
 
     def _add(self, family: Any, values: tuple[str, ...], series: Any) -> None:
         raise NotImplementedError
@@ -166,6 +169,8 @@ class _Instrument:
 class Counter(_Instrument):
     """Counts up."""
 
+    _family_of = CounterMetricFamily
+
     def inc(self, amount: float = 1, *, exemplar: Exemplar | None = None, **labels: str) -> None:
         """Add to the series of these labels; an amount of 0 creates it."""
         self._series(labels).inc(amount, exemplar)
@@ -178,16 +183,14 @@ class Counter(_Instrument):
     def _new(self) -> Number:
         return Number()
 
-    def _family(self) -> CounterMetricFamily:
-        metric = self._metric
-        return CounterMetricFamily(metric.name, metric.help, labels=metric.labels, unit=metric.unit)
-
     def _add(self, family: Any, values: tuple[str, ...], series: Number) -> None:
         family.add_metric(values, series.value, exemplar=series.exemplar)
 
 
 class Gauge(_Instrument):
     """Goes up and down."""
+
+    _family_of = GaugeMetricFamily
 
     def set(self, value: float, **labels: str) -> None:
         """Set the series of these labels."""
@@ -196,16 +199,14 @@ class Gauge(_Instrument):
     def _new(self) -> Number:
         return Number()
 
-    def _family(self) -> GaugeMetricFamily:
-        metric = self._metric
-        return GaugeMetricFamily(metric.name, metric.help, labels=metric.labels, unit=metric.unit)
-
     def _add(self, family: Any, values: tuple[str, ...], series: Number) -> None:
         family.add_metric(values, series.value)
 
 
 class Histogram(_Instrument):
     """Counts observations in buckets."""
+
+    _family_of = HistogramMetricFamily
 
     def observe(self, value: float, *, exemplar: Exemplar | None = None, **labels: str) -> None:
         """Count a value, in the metric's unit."""
@@ -218,12 +219,6 @@ class Histogram(_Instrument):
 
     def _new(self) -> Buckets:
         return Buckets(self._metric.buckets)
-
-    def _family(self) -> HistogramMetricFamily:
-        metric = self._metric
-        return HistogramMetricFamily(
-            metric.name, metric.help, labels=metric.labels, unit=metric.unit
-        )
 
     def _add(self, family: Any, values: tuple[str, ...], series: Buckets) -> None:
         with series.lock:

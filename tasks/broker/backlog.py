@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import redis
@@ -14,6 +15,8 @@ from laneway.tasks.broker.keys import PUBLISHED_AT
 from laneway.tasks.errors import BrokerFull, BrokerUnavailable, LaneFull
 from laneway.tasks.queues import Catalogue, Queue
 from laneway.tasks.settings import Settings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,25 +34,45 @@ class Backlog:
         return self.ready + self.in_flight + self.delayed
 
 
+@dataclass(frozen=True)
+class Counts:
+    """Messages of one lane by state, the ready ones by kombu's priority step."""
+
+    ready: dict[int, int]
+    in_flight: int
+    delayed: int
+    dead: int
+
+
+def ask_counts(pipe: Any, lane: str) -> None:
+    """Ask for what `take_counts` takes of the answers."""
+    for name in (*keys.ready_lists(lane), keys.intake(lane)):
+        pipe.llen(name)
+    pipe.hlen(keys.claims(lane))
+    pipe.hlen(keys.stock_unacked(lane))
+    pipe.zcard(keys.delayed(lane))
+    pipe.zcard(keys.dead_letters(lane))
+
+
+def take_counts(answers: Iterator[Any]) -> Counts:
+    """One lane's counts, from the front of the answers."""
+    ready = {step: int(next(answers)) for step in keys.PRIORITY_STEPS}
+    intake, claims, stock, delayed, dead = (int(next(answers)) for _ in range(5))
+    ready[keys.PRIORITY_STEPS[0]] += intake  # what was popped and is being recorded
+    return Counts(ready, claims + stock, delayed, dead)
+
+
 def read_backlogs(client: "redis.Redis", lanes: Iterable[str]) -> dict[str, Backlog]:
     """Count every lane in one round trip."""
     names = list(lanes)
     with client.pipeline(transaction=False) as pipe:
         for lane in names:
-            for name in (*keys.ready_lists(lane), keys.intake(lane)):
-                pipe.llen(name)
-            pipe.hlen(keys.claims(lane))
-            pipe.hlen(keys.stock_unacked(lane))
-            pipe.zcard(keys.delayed(lane))
-            pipe.zcard(keys.dead_letters(lane))
-        counts = pipe.execute()
-    width = len(keys.PRIORITY_STEPS) + 5
-    rows = (counts[start : start + width] for start in range(0, len(counts), width))
+            ask_counts(pipe, lane)
+        answers = iter(pipe.execute())
+    counted = {lane: take_counts(answers) for lane in names}
     return {
-        lane: Backlog(
-            ready=sum(row[:-4]), in_flight=row[-4] + row[-3], delayed=row[-2], dead=row[-1]
-        )
-        for lane, row in zip(names, rows, strict=True)
+        lane: Backlog(sum(counts.ready.values()), counts.in_flight, counts.delayed, counts.dead)
+        for lane, counts in counted.items()
     }
 
 
@@ -68,14 +91,23 @@ def see_backlogs(
 
     The lanes of a broker that does not answer are left out, and the others told all the same.
     """
-    found, away = dict[str, Backlog](), list[BrokerUnavailable]()
-    for broker, names in catalogue.by_broker(lanes).items():
+    return Seen(*ask_brokers(settings, catalogue.by_broker(lanes), read_backlogs))
+
+
+def ask_brokers(
+    settings: Settings,
+    lanes: Mapping[str | None, list[str]],
+    ask: "Callable[[redis.Redis, list[str]], Mapping[str, T]]",
+) -> tuple[dict[str, T], list[BrokerUnavailable]]:
+    """Ask each broker about its lanes: what was answered, and why some did not answer."""
+    found, away = dict[str, T](), list[BrokerUnavailable]()
+    for broker, names in lanes.items():
         try:
             with reaching(broker_url(settings, broker)):
-                found |= read_backlogs(broker_client(settings, broker), names)
+                found |= ask(broker_client(settings, broker), names)
         except BrokerUnavailable as error:
             away.append(error)
-    return Seen(found, away)
+    return found, away
 
 
 def published_at_s(entry: str) -> float | None:

@@ -1,15 +1,18 @@
 """What those who watch want to know of lanes and their Redis, in two round trips."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import redis
 
 from laneway.tasks.broker import keys
-from laneway.tasks.broker.backlog import published_at_s
-from laneway.tasks.broker.client import broker_client, broker_url, reaching
-from laneway.tasks.errors import BrokerUnavailable
+from laneway.tasks.broker.backlog import (
+    ask_brokers,
+    ask_counts,
+    published_at_s,
+    take_counts,
+)
 from laneway.tasks.queues import Catalogue
 from laneway.tasks.settings import Settings
 
@@ -77,55 +80,46 @@ def survey_all(settings: Settings, catalogue: Catalogue) -> dict[str, LaneSurvey
     Raises:
         BrokerUnavailable: none answers.
     """
-    found, away = dict[str, LaneSurvey](), list[BrokerUnavailable]()
-    for broker, names in catalogue.by_broker().items():
-        try:
-            with reaching(broker_url(settings, broker)):
-                found |= survey(broker_client(settings, broker), names, reads=False).lanes
-        except BrokerUnavailable as error:
-            away.append(error)
+    found, away = ask_brokers(settings, catalogue.by_broker(), _without_ages)
     if away and not found:
         raise away[0]
     return found
 
 
+def _without_ages(client: "redis.Redis", lanes: list[str]) -> Mapping[str, LaneSurvey]:
+    return survey(client, lanes, reads=False).lanes
+
+
 def _ask(pipe: Any, lane: str, now_s: float, *, reads: bool) -> None:
-    for name in keys.ready_lists(lane):
-        pipe.llen(name)
-        if reads:
+    ask_counts(pipe, lane)
+    if reads:
+        for name in keys.ready_lists(lane):
             pipe.lindex(name, -1)
-    pipe.llen(keys.intake(lane))
-    pipe.hlen(keys.claims(lane))
-    pipe.hlen(keys.stock_unacked(lane))
-    pipe.zcard(keys.delayed(lane))
-    pipe.zcard(keys.dead_letters(lane))
     pipe.zcount(keys.leases(lane), f"({now_s * 1000:.0f}", "+inf")
     pipe.zrange(keys.dead_letters(lane), 0, 0, withscores=True)
     pipe.hget(keys.tally(lane), DRAIN_REQUEUED)
 
 
-def _read(answers: Any, now_s: float, *, reads: bool) -> LaneSurvey:
-    ready, ages = dict[int, int](), list[float | None]()
-    for step in keys.PRIORITY_STEPS:
-        ready[step] = int(next(answers))
-        entry = next(answers) if reads else None
-        if entry:
-            at_s = published_at_s(entry)
-            ages.append(None if at_s is None else max(0.0, now_s - at_s))
-    ready[keys.PRIORITY_STEPS[0]] += int(next(answers))  # what was popped and is being recorded
-    claims, stock, delayed, dead, workers = (int(next(answers)) for _ in range(5))
-    oldest = next(answers)
-    known = [age_s for age_s in ages if age_s is not None]
+def _read(answers: Iterator[Any], now_s: float, *, reads: bool) -> LaneSurvey:
+    counts = take_counts(answers)
+    oldest = [next(answers) for _ in keys.PRIORITY_STEPS] if reads else []
+    workers, dead_oldest, drained = (next(answers) for _ in range(3))
     return LaneSurvey(
-        ready=ready,
-        in_flight=claims + stock,
-        delayed=delayed,
-        dead=dead,
-        workers=workers,
-        oldest_age_s=max(known, default=0.0) if reads and len(known) == len(ages) else None,
-        drain_requeued=int(next(answers) or 0),
-        dead_oldest_age_s=max(0.0, now_s - float(oldest[0][1]) / 1000) if oldest else 0.0,
+        ready=counts.ready,
+        in_flight=counts.in_flight,
+        delayed=counts.delayed,
+        dead=counts.dead,
+        workers=int(workers),
+        oldest_age_s=_oldest_age_s(oldest, now_s) if reads else None,
+        dead_oldest_age_s=max(0.0, now_s - float(dead_oldest[0][1]) / 1000) if dead_oldest else 0.0,
+        drain_requeued=int(drained or 0),
     )
+
+
+def _oldest_age_s(oldest: list[str | None], now_s: float) -> float | None:
+    published = [published_at_s(entry) for entry in oldest if entry]
+    known = [max(0.0, now_s - at_s) for at_s in published if at_s is not None]
+    return max(known, default=0.0) if len(known) == len(published) else None
 
 
 def tell_drained(client: "redis.Redis", lane: str, count: int) -> None:
