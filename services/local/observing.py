@@ -65,19 +65,7 @@ class Observing:
 
     def _collector(self, folder: Path) -> ManagedProcess:
         config = folder / "collector.yaml"
-        receiver = {"protocols": {"http": {"endpoint": f"127.0.0.1:{self.collector_port}"}}}
-        exporter = {"path": str(spans_file(folder)), "flush_interval": FLUSH, "append": True}
-        _write(
-            config,
-            {
-                "receivers": {"otlp": receiver},
-                "exporters": {"file": exporter},
-                "service": {
-                    "telemetry": {"metrics": {"level": "none"}},
-                    "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["file"]}},
-                },
-            },
-        )
+        _write(config, collector_config(self.collector_port, spans_file(folder), FLUSH))
         return ManagedProcess(
             name="collector",
             command=[str(self.programs / "otelcol"), "--config", f"file:{config}"],
@@ -114,6 +102,20 @@ class Observing:
             log_file=folder / "prometheus.log",
             ready=lambda: answers(self.prometheus_port),
         )
+
+
+def collector_config(port: int, spans: Path, flush: str) -> dict[str, object]:
+    """Takes OTLP/HTTP on a port of 127.0.0.1, and adds to a file of spans every so often."""
+    receiver = {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}
+    exporter = {"path": str(spans), "flush_interval": flush, "append": True}
+    return {
+        "receivers": {"otlp": receiver},
+        "exporters": {"file": exporter},
+        "service": {
+            "telemetry": {"metrics": {"level": "none"}},
+            "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["file"]}},
+        },
+    }
 
 
 def spans_file(folder: Path) -> Path:

@@ -74,6 +74,10 @@ def _celery(pool: str, concurrency: int, name: str) -> Command:
     return (*words, "-P", pool, "-c", str(concurrency), "-n", f"{name}@bench")
 
 
+def _celery_prefork(width: int) -> list[Command]:
+    return [_celery("prefork", width, "w1")]
+
+
 def _dramatiq(width: int) -> list[Command]:
     options = ("-p", str(width), "-t", "4", "--skip-logging", "--queues", "bench")
     return [("dramatiq", *options, "--", "dramatiq_peer")]
@@ -106,7 +110,7 @@ WORKERS = (
         "Celery, processes",
         CELERY_WIRE,
         "celery",
-        lambda width: [_celery("prefork", width, "w1")],
+        _celery_prefork,
         share=0.25,
     ),
     Arm(
@@ -168,7 +172,7 @@ def _observed(name: str, title: str, **settings: str) -> Arm:
 
 
 def _contrib(width: int) -> list[Command]:
-    return [("opentelemetry-instrument", *_celery("prefork", width, "w1"))]
+    return [("opentelemetry-instrument", *command) for command in _celery_prefork(width)]
 
 
 OBSERVED_BASE = "laneway-bare"
@@ -186,7 +190,7 @@ OBSERVED = (
         "Celery, nothing",
         CELERY_WIRE,
         "celery-observed",
-        lambda width: [_celery("prefork", width, "w1")],
+        _celery_prefork,
         share=0.25,
     ),
     Arm(
@@ -194,7 +198,7 @@ OBSERVED = (
         "Celery, `-E` and Flower",
         CELERY_WIRE,
         "celery-observed",
-        lambda width: [(*_celery("prefork", width, "w1"), "-E")],
+        lambda width: [(*command, "-E") for command in _celery_prefork(width)],
         share=0.25,
         beside=("celery", "-A", "celery_peer", "flower", "--address=127.0.0.1", "--port=0"),
     ),

@@ -36,7 +36,7 @@ def client(api):
 
 @pytest.fixture
 def redis(redis_server: RedisServer):
-    """Looks into the gateway's Redis."""
+    """Looks into the Redis, and does what only its administrator may."""
     with redis_server.client() as client:
         yield client
 
@@ -45,13 +45,6 @@ def redis(redis_server: RedisServer):
 def raw(redis_server: RedisServer):
     """Looks into the Redis; answers are bytes, as they are for a link."""
     with Redis.from_url(redis_server.admin_url) as client:
-        yield client
-
-
-@pytest.fixture
-def admin(redis_server: RedisServer):
-    """Does to the Redis what only its administrator may."""
-    with redis_server.client() as client:
         yield client
 
 

@@ -58,13 +58,13 @@ def test_a_full_lane_refuses_and_names_its_limit(client) -> None:
         check_room(client, "documents", Queue.model_validate({"maxLength": 2}), 0.75)
 
 
-def test_a_redis_above_its_watermark_refuses(client, admin) -> None:
-    admin.config_set("maxmemory", "1mb")
+def test_a_redis_above_its_watermark_refuses(client, redis) -> None:
+    redis.config_set("maxmemory", "1mb")
     try:
         with pytest.raises(BrokerFull, match="LANEWAY_BROKER_MEMORY_WATERMARK"):
             check_room(client, "documents", Queue(), 0.01)
     finally:
-        admin.config_set("maxmemory", "0")
+        redis.config_set("maxmemory", "0")
 
 
 def test_a_rate_limit_is_shared_by_all_who_use_the_task(client) -> None:
@@ -82,9 +82,9 @@ def test_a_turn_that_has_come_lets_its_message_run(client) -> None:
     assert take_turn(client, "a.b", 0.01, now_ms - 3_600_000) is not None
 
 
-def test_a_rate_limit_survives_a_redis_that_forgot_its_scripts(client, admin) -> None:
+def test_a_rate_limit_survives_a_redis_that_forgot_its_scripts(client, redis) -> None:
     assert take_turn(client, "a.c", 0.01, 0) is None
-    admin.script_flush()
+    redis.script_flush()
     assert take_turn(client, "a.c", 0.01, 0) is not None
 
 
@@ -135,9 +135,9 @@ def test_a_claim_whose_publish_failed_is_taken_over_under_the_same_id(client) ->
     assert second.task_id == first.task_id
 
 
-def test_a_claim_of_a_process_that_died_is_taken_over(client, admin) -> None:
+def test_a_claim_of_a_process_that_died_is_taken_over(client, redis) -> None:
     claim_key(client, "key", "digest", "id-1", 10)
-    admin.hincrby(keys.idempotency("key"), "at", -60)
+    redis.hincrby(keys.idempotency("key"), "at", -60)
     assert claim_key(client, "key", "digest", "id-2", 10).mine
 
 
@@ -169,12 +169,12 @@ def test_a_lock_outlives_its_lease_while_its_holder_lives(redis_server: RedisSer
             pass
 
 
-def test_an_unsafe_redis_is_told_with_its_cure(client, admin) -> None:
-    admin.config_set("maxmemory-policy", "allkeys-lru")
+def test_an_unsafe_redis_is_told_with_its_cure(client, redis) -> None:
+    redis.config_set("maxmemory-policy", "allkeys-lru")
     try:
         findings = {finding.check: finding for finding in inspect_broker(client)}
     finally:
-        admin.config_set("maxmemory-policy", "noeviction")
+        redis.config_set("maxmemory-policy", "noeviction")
     assert findings["version"].level == "ok"
     assert findings["persistence"].level == "warning"
     assert "appendonly yes" in findings["persistence"].cure
@@ -191,11 +191,11 @@ def test_a_url_is_shown_without_its_password() -> None:
     assert "laneway doctor" in str(caught.value)
 
 
-def test_a_user_without_rights_is_told_of_them_and_not_to_start_redis(admin, redis_server) -> None:
-    admin.execute_command("ACL", "SETUSER", "poor", "on", ">word", "~*", "+ping")
+def test_a_user_without_rights_is_told_of_them_and_not_to_start_redis(redis, redis_server) -> None:
+    redis.execute_command("ACL", "SETUSER", "poor", "on", ">word", "~*", "+ping")
     for password, cure in [("word", "rights that `laneway acl`"), ("other", "Correct user and")]:
         url = f"redis://poor:{password}@127.0.0.1:{redis_server.port}/0"
         settings = load_settings(broker_url=url, broker_timeout_s=1)
         with pytest.raises(BrokerUnavailable, match=cure), reaching(settings.broker):
             broker_client(settings).llen("mail")
-    admin.execute_command("ACL", "DELUSER", "poor")
+    redis.execute_command("ACL", "DELUSER", "poor")

@@ -337,24 +337,24 @@ def test_a_reason_may_be_in_any_language(holder, client) -> None:
         assert read_dead_letter(client, LANE, letter, most_bytes).reason == "ungültig: 不正"
 
 
-def test_a_full_redis_still_lets_dead_letters_go(holder, client, admin) -> None:
+def test_a_full_redis_still_lets_dead_letters_go(holder, client, redis) -> None:
     letters = [holder.bury(envelope(body="x" * 100)) for _ in range(3)]
-    admin.config_set("maxmemory", "1mb")
+    redis.config_set("maxmemory", "1mb")
     try:
         assert actions.replay(client, LANE, letters[:2], action()) == letters[:2]
         assert actions.discard(client, LANE, letters[2:], action("discard")) == letters[2:]
     finally:
-        admin.config_set("maxmemory", "0")
+        redis.config_set("maxmemory", "0")
     assert counts(client) == (0, 0)
 
 
 def test_a_large_lane_is_not_read_whole_for_its_youngest(
-    holder, client, admin, monkeypatch
+    holder, client, redis, monkeypatch
 ) -> None:
     monkeypatch.setattr(dead_letters, "PAGE", 2)
     for number in range(10):
         age(holder, holder.bury(envelope(task_id=str(number))), by_ms=1_000 * (10 - number))
-    admin.config_resetstat()
+    redis.config_resetstat()
     assert len(list(islice(iterate(client, LANE), 2))) == 2
-    stats = admin.info("commandstats")
+    stats = redis.info("commandstats")
     assert stats["cmdstat_hmget"]["calls"] == 1

@@ -14,9 +14,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from observed.day import LANES, Platform, live_a_day
-from observed.hurried import write_hurried_rules
-from observed.servers import running_collector, running_prometheus, write_targets
+from observed.day import LANES, Platform, live_a_day, platform_at_work, watched
+from observed.servers import running_collector
 from redis_server import running_redis
 from worker_harness import TASKS_FOLDER
 
@@ -36,17 +35,8 @@ def main() -> None:
         collector = stack.enter_context(
             running_collector(PROGRAMS / "otelcol", folder / "collector")
         )
-        platform = Platform(redis, folder, LANES, collector.url)
-        stack.callback(platform.close)
-        platform.open()
-        for lane in LANES:
-            platform.start(lane)
-        rules = write_hurried_rules(folder)
-        prom = folder / "prom"
-        server = stack.enter_context(
-            running_prometheus(PROGRAMS / "prometheus", prom, platform.targets, rules)
-        )
-        platform.on_change = lambda: write_targets(prom, platform.targets)
+        platform = stack.enter_context(platform_at_work(redis, folder, LANES, collector.url))
+        server = stack.enter_context(watched(platform, PROGRAMS / "prometheus"))
         began_s = time.time()
         _work_steadily(platform)
         live_a_day(platform)

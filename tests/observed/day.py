@@ -6,8 +6,8 @@ do. What is published passes a gateway's app, which is scraped like the workers.
 
 import signal
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from lane_client import LaneClient, Sent, write_catalogue
 from laneway.observability.headers import ENQUEUED_AT, PERIODIC
 from laneway.observability.tracing import start_tracing
 from laneway.tasks.status import revoke
+from observed.hurried import write_hurried_rules
+from observed.servers import Prometheus, running_prometheus, write_targets
 from redis_server import RedisServer
 from worker_harness import RunningWorker, running_worker, wait_for
 
@@ -100,6 +102,36 @@ class Platform:
         alive = [worker for worker in self.workers if worker.process.poll() is None]
         workers = {f"{w.queue}-{w.port}": f"127.0.0.1:{w.port}" for w in alive}
         return {"gateway": self.gateway_url.removeprefix("http://"), **workers}
+
+
+@contextmanager
+def platform_at_work(
+    server: RedisServer,
+    folder: Path,
+    lanes: dict[str, dict[str, Any]],
+    collector_url: str | None = None,
+    unserved: Sequence[str] = (),
+) -> Iterator[Platform]:
+    """A gateway, and a worker for each lane but the `unserved`."""
+    platform = Platform(server, folder, lanes, collector_url)
+    try:
+        platform.open()
+        for lane in lanes:
+            if lane not in unserved:
+                platform.start(lane)
+        yield platform
+    finally:
+        platform.close()
+
+
+@contextmanager
+def watched(platform: Platform, binary: Path) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes the platform, workers that come later too, with hurried rules."""
+    folder = platform.folder / "prometheus"
+    rules = write_hurried_rules(platform.folder)
+    with running_prometheus(binary, folder, platform.targets, rules) as server:
+        platform.on_change = lambda: write_targets(folder, platform.targets)
+        yield server
 
 
 def live_a_day(platform: Platform) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from laneway.services.local.observing import collector_config
 from laneway.services.local.processes import free_port
 from worker_harness import wait_for
 
@@ -112,16 +113,7 @@ class Collector:
         self.url = f"http://127.0.0.1:{port}"
         self._log, config_file = folder / "collector.log", folder / "collector.yaml"
         self._words = [str(binary), "--config", f"file:{config_file}"]
-        config = {
-            "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}},
-            "exporters": {
-                "file": {"path": str(self._file), "flush_interval": "200ms", "append": True}
-            },
-            "service": {
-                "telemetry": {"metrics": {"level": "none"}},
-                "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["file"]}},
-            },
-        }
+        config = collector_config(port, self._file, "200ms")
         config_file.write_text(yaml.safe_dump(config))
         self.start()
 
@@ -133,19 +125,22 @@ class Collector:
 
     def spans(self) -> list[dict[str, Any]]:
         """All that were written so far, each with its `attributes` as a map."""
-        if not self._file.exists():
-            return []
-        found = []
-        # One that was killed may have left half a record before the next.
-        for record in self._file.read_text().split(_RECORD)[1:]:
-            with suppress(json.JSONDecodeError):
-                for resource in json.loads(_RECORD + record)["resourceSpans"]:
-                    for scope in resource["scopeSpans"]:
-                        found += map(_readable, scope["spans"])
-        return found
+        return read_spans(self._file) if self._file.exists() else []
 
     def named(self, name: str) -> list[dict[str, Any]]:
         return [span for span in self.spans() if span["name"] == name]
+
+
+def read_spans(file: Path) -> list[dict[str, Any]]:
+    """The spans that a collector wrote, each with its `attributes` as a map."""
+    found = []
+    # One that was killed may have left half a record before the next.
+    for record in file.read_text().split(_RECORD)[1:]:
+        with suppress(json.JSONDecodeError):
+            for resource in json.loads(_RECORD + record)["resourceSpans"]:
+                for scope in resource["scopeSpans"]:
+                    found += map(_readable, scope["spans"])
+    return found
 
 
 def _readable(span: dict[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from threading import Event, Thread
 
 import pytest
 
-from observed.day import Platform
-from observed.hurried import write_hurried_rules
-from observed.servers import Prometheus, running_prometheus, write_targets
+from observed.day import Platform, platform_at_work, watched
+from observed.servers import Prometheus
 from worker_harness import wait_for
 
 pytestmark = [pytest.mark.observed, pytest.mark.timeout(600)]
@@ -43,23 +42,14 @@ RESOLVED_LIMIT_S = 240.0
 
 @pytest.fixture(scope="module")
 def platform(module_redis, tmp_path_factory):
-    platform = Platform(module_redis, tmp_path_factory.mktemp("platform"), LANES)
-    try:
-        platform.open()
-        for lane in LANES:
-            if lane != "nobody":
-                platform.start(lane)
+    folder = tmp_path_factory.mktemp("platform")
+    with platform_at_work(module_redis, folder, LANES, unserved=["nobody"]) as platform:
         yield platform
-    finally:
-        platform.close()
 
 
 @pytest.fixture(scope="module")
-def server(prometheus: Path, platform: Platform, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("rules")
-    rules = write_hurried_rules(folder)
-    with running_prometheus(prometheus, folder / "prom", platform.targets, rules) as running:
-        platform.on_change = lambda: write_targets(folder / "prom", platform.targets)
+def server(prometheus: Path, platform: Platform):
+    with watched(platform, prometheus) as running:
         yield running
 
 

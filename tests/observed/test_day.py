@@ -7,16 +7,9 @@ import pytest
 
 from laneway.observability.catalogue import CATALOGUE
 from laneway.observability.metric import Metric
-from observed.day import LANES, Platform, live_a_day
-from observed.hurried import write_hurried_rules
+from observed.day import LANES, live_a_day, platform_at_work, watched
 from observed.panels import empty_panels
-from observed.servers import (
-    Prometheus,
-    running_collector,
-    running_prometheus,
-    window,
-    write_targets,
-)
+from observed.servers import Prometheus, running_collector, window
 from worker_harness import wait_for
 
 pytestmark = [pytest.mark.observed, pytest.mark.timeout(300)]
@@ -26,20 +19,14 @@ pytestmark = [pytest.mark.observed, pytest.mark.timeout(300)]
 def day(prometheus: Path, otelcol: Path, module_redis, tmp_path_factory) -> Iterator[Prometheus]:
     """A Prometheus at the end of the day."""
     folder = tmp_path_factory.mktemp("day")
-    with running_collector(otelcol, folder / "collector") as collector:
-        platform = Platform(module_redis, folder, LANES, collector.url)
-        rules = write_hurried_rules(folder)
-        try:
-            platform.open()
-            for lane in LANES:
-                platform.start(lane)
-            with running_prometheus(prometheus, folder / "prom", platform.targets, rules) as server:
-                platform.on_change = lambda: write_targets(folder / "prom", platform.targets)
-                live_a_day(platform)
-                wait_for(lambda: server.up() >= len(platform.targets), "a last scrape")
-                yield server
-        finally:
-            platform.close()
+    with (
+        running_collector(otelcol, folder / "collector") as collector,
+        platform_at_work(module_redis, folder, LANES, collector.url) as platform,
+        watched(platform, prometheus) as server,
+    ):
+        live_a_day(platform)
+        wait_for(lambda: server.up() >= len(platform.targets), "a last scrape")
+        yield server
 
 
 def _sample(metric: Metric) -> str:

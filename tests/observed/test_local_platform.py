@@ -1,12 +1,13 @@
 """`make run OBSERVE=1` as a process: its Prometheus sees every part, its collector every span."""
 
-import json
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from observed.servers import read_spans
 
 pytestmark = [pytest.mark.observed, pytest.mark.timeout(300)]
 
@@ -32,15 +33,7 @@ def spans(prometheus: Path, otelcol: Path, tmp_path_factory):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    found = []
-    for line in (folder / "data" / "observed" / "spans.jsonl").read_text().splitlines():
-        for resource in json.loads(line)["resourceSpans"]:
-            found += [span for scope in resource["scopeSpans"] for span in scope["spans"]]
-    for span in found:
-        span["attributes"] = {
-            a["key"]: next(iter(a["value"].values())) for a in span.get("attributes", ())
-        }
-    return found
+    return read_spans(folder / "data" / "observed" / "spans.jsonl")
 
 
 def test_a_documents_trace_shows_its_steps_with_sizes(spans):

@@ -2,7 +2,7 @@
 
 from laneway.observability import catalogue as c
 from laneway.observability.metric import Metric
-from laneway.observability.mixin.dashboards.panels import Heat, Lines, Query, Step
+from laneway.observability.mixin.dashboards.panels import Heat, Lines, Number, Query, Step
 from laneway.observability.mixin.dashboards.promql import (
     LANE,
     buckets,
@@ -78,6 +78,57 @@ def spread(metric: Metric, **where: str) -> tuple[Query, ...]:
     return tuple(
         Query(quantile(share, metric, "", **where), f"p{share * 100:.0f}", exemplar=True)
         for share in QUANTILES
+    )
+
+
+def ready_now() -> Number:
+    """How much is ready."""
+    return Number(
+        "Ready", "Messages that could be taken now.", "short", (Query(f"sum ({depth()})"),)
+    )
+
+
+def oldest_now() -> Number:
+    """How long the first in line has waited."""
+    return Number(
+        "Oldest ready",
+        "How long the oldest ready message has waited; 0 if none waits.",
+        "s",
+        (Query(f"max ({told(c.QUEUE_OLDEST_AGE)}) or vector(0)"),),
+    )
+
+
+def dead_now() -> Number:
+    """How many dead letters there are."""
+    return Number(
+        "Dead letters",
+        "Messages that could not run and are kept.",
+        "short",
+        (Query(f"sum ({told(c.DEAD_LETTERS)})"),),
+        steps=((None, "green"), (1, "orange")),
+    )
+
+
+def busiest_now() -> Number:
+    """How busy the busiest lane is."""
+    return Number(
+        "Busiest lane",
+        "Utilisation of the lane that is used most.",
+        "percentunit",
+        (Query(f"max ({UTILISATION})"),),
+        steps=BUSY,
+    )
+
+
+def outcomes(**where: str) -> Lines:
+    """How attempts end."""
+    return Lines(
+        "Attempts by outcome",
+        "Attempts that ended, by how.",
+        PER_SECOND,
+        (Query(rate(c.ATTEMPTS, "outcome", **where), "{{outcome}}"),),
+        stacked=True,
+        colours=OUTCOMES,
     )
 
 

@@ -45,13 +45,7 @@ _NOW = Row(
             (Query(f"sum ({rate(c.ATTEMPTS, outcome='success')}) / sum ({common.ENDED})"),),
             steps=((None, "red"), (0.9, "orange"), (0.99, "green")),
         ),
-        Number(
-            "Busiest lane",
-            "Utilisation of the lane that is used most.",
-            "percentunit",
-            (Query(f"max ({common.UTILISATION})"),),
-            steps=common.BUSY,
-        ),
+        common.busiest_now(),
         Number(
             "Workers",
             "Workers that hold a lease, over all lanes.",
@@ -59,13 +53,7 @@ _NOW = Row(
             (Query(f"sum ({told(c.QUEUE_WORKERS)})"),),
             steps=((None, "red"), (1, "green")),
         ),
-        Number(
-            "Dead letters",
-            "Messages that could not run and are kept.",
-            "short",
-            (Query(f"sum ({told(c.DEAD_LETTERS)})"),),
-            steps=((None, "green"), (1, "orange")),
-        ),
+        common.dead_now(),
         Number(
             "Broker",
             "1 if every process reaches its Redis.",
@@ -148,14 +136,7 @@ _LOAD = Row(
         common.wait_by_lane(8),
         common.flow(8),
         common.utilisation(8),
-        Lines(
-            "Attempts by outcome",
-            "Attempts that ended, by how.",
-            PER_SECOND,
-            (Query(rate(c.ATTEMPTS, "outcome"), "{{outcome}}"),),
-            stacked=True,
-            colours=common.OUTCOMES,
-        ),
+        common.outcomes(),
     ),
 )
 

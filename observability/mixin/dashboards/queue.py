@@ -8,7 +8,6 @@ from laneway.observability.mixin.dashboards.panels import Lines, Number, Query, 
 from laneway.observability.mixin.dashboards.promql import (
     LANE,
     counted,
-    depth,
     held,
     mean,
     per_minute,
@@ -26,13 +25,8 @@ _COUNT = f"increase({pick(c.ATTEMPT_DURATION, '_count')}[$__range])"
 _NOW = Row(
     "Now",
     (
-        Number("Ready", "Messages that could be taken now.", "short", (Query(f"sum ({depth()})"),)),
-        Number(
-            "Oldest ready",
-            "How long the oldest ready message has waited; 0 if none waits.",
-            "s",
-            (Query(f"max ({told(c.QUEUE_OLDEST_AGE)}) or vector(0)"),),
-        ),
+        common.ready_now(),
+        common.oldest_now(),
         Number(
             "Held by workers",
             "Messages taken and not yet acknowledged.",
@@ -59,13 +53,7 @@ _NOW = Row(
             (Query(f"max ({common.UTILISATION})"),),
             steps=common.BUSY,
         ),
-        Number(
-            "Dead letters",
-            "Messages that could not run and are kept.",
-            "short",
-            (Query(f"sum ({told(c.DEAD_LETTERS)})"),),
-            steps=((None, "green"), (1, "orange")),
-        ),
+        common.dead_now(),
     ),
 )
 
@@ -123,14 +111,7 @@ _BACKLOG = Row(
 _OUTCOMES = Row(
     "Outcomes and objectives",
     (
-        Lines(
-            "Attempts by outcome",
-            "Attempts that ended, by how.",
-            PER_SECOND,
-            (Query(rate(c.ATTEMPTS, "outcome"), "{{outcome}}"),),
-            stacked=True,
-            colours=common.OUTCOMES,
-        ),
+        common.outcomes(),
         Lines(
             "Bad events, 1 h, against the budget",
             "Share of tasks that started late, finished late or failed, and the share that the "

@@ -12,13 +12,8 @@ _PROBE_AGE = f"time() - max by (namespace) ({pick(c.PROBE_SUCCESS)})"
 _NOW = Row(
     "Now",
     (
-        Number("Ready", "Messages that could be taken now.", "short", (Query(f"sum ({depth()})"),)),
-        Number(
-            "Oldest ready",
-            "How long the oldest ready message has waited; 0 if none waits.",
-            "s",
-            (Query(f"max ({told(c.QUEUE_OLDEST_AGE)}) or vector(0)"),),
-        ),
+        common.ready_now(),
+        common.oldest_now(),
         Number("Capacity", "Slots, busy or not.", "short", (Query(held(c.SLOTS, "")),)),
         Number(
             "Workers",
@@ -26,13 +21,7 @@ _NOW = Row(
             "short",
             (Query(f"sum ({told(c.QUEUE_WORKERS)})"),),
         ),
-        Number(
-            "Busiest lane",
-            "Utilisation of the lane that is used most.",
-            "percentunit",
-            (Query(f"max ({common.UTILISATION})"),),
-            steps=common.BUSY,
-        ),
+        common.busiest_now(),
         Number(
             "Time until empty",
             "Of the lane that takes longest.",

@@ -144,14 +144,7 @@ _WHOLE = Row(
 _ENDS = Row(
     "How attempts end",
     (
-        Lines(
-            "Attempts by outcome",
-            "Attempts that ended, by how.",
-            PER_SECOND,
-            (Query(rate(c.ATTEMPTS, "outcome", task=_T), "{{outcome}}"),),
-            stacked=True,
-            colours=common.OUTCOMES,
-        ),
+        common.outcomes(task=_T),
         Lines(
             "Errors by type",
             "Attempts that ended in an error.",
