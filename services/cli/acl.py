@@ -49,6 +49,11 @@ Passwords = Annotated[
     ),
 ]
 
+Out = Annotated[
+    Path | None,
+    typer.Option(dir_okay=False, help="Write to this file, for its owner alone, in one step."),
+]
+
 
 def acl(
     role: Roles = None,
@@ -71,6 +76,7 @@ def acl(
         typer.Option(help="What the Redis holds. Default: both; with --broker, no results."),
     ] = None,
     passwords: Passwords = None,
+    out: Out = None,
 ) -> None:
     """Redis users for each part, with the least rights, for the lanes of the catalogue.
 
@@ -92,12 +98,23 @@ def acl(
         return
     as_file = format == "acl"
     line = rights.file_line if as_file else rights.command_line
-    for user, rules in found:
-        typer.echo(line(user, rules, words[user.name]))
+    lines = [line(user, rules, words[user.name]) for user, rules in found]
+    if not role and not queue:
+        lines.append(rights.DEFAULT_OFF_FILE if as_file else rights.DEFAULT_OFF_COMMAND)
+    _give("\n".join(lines) + "\n", out)
     if redis == "6.2":
         typer.secho(MERGED, fg="yellow", err=True)
-    if not role and not queue:
-        typer.echo(rights.DEFAULT_OFF_FILE if as_file else rights.DEFAULT_OFF_COMMAND)
+
+
+def _give(text: str, out: Path | None) -> None:
+    """Print, or write a file that appears whole or not at all."""
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    partial = out.with_name(f".{out.name}.partial")
+    partial.touch(mode=0o600)
+    partial.write_text(text, "utf-8")
+    partial.replace(out)
 
 
 def _scope(queues: list[str] | None, onward: list[str] | None, broker: str | None) -> "Scope":

@@ -16,13 +16,16 @@ app = typer.Typer(
 )
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Run": (run.up, run.demo, run.worker, run.gateway, run.token),
+    "Run": (run.up, run.demo, run.try_platform, run.worker, run.gateway, run.token),
     "Work": (work.submit, work.status, work.result, work.revoke, work.recover),
     "Look": (top.top, look.queues, look.search, look.doctor, look.settings, acl.acl),
 }
+_NAMES = {run.try_platform: "try"}
+"""Of commands whose name is a word of Python's."""
+
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
-        app.command(rich_help_panel=_panel)(_command)
+        app.command(_NAMES.get(_command), rich_help_panel=_panel)(_command)
 app.add_typer(dead.app, name="dead", rich_help_panel="Work")
 
 

@@ -48,14 +48,47 @@ def demo(
     rules: Rules = DEFAULT_RULES,
 ) -> None:
     """Run the platform and let it process documents and a mail; see the outcome."""
-    from laneway.services.local.demonstration import demonstrate
+    from laneway.services.local.demonstration import demonstrate_here
     from laneway.services.local.main import run
     from laneway.services.local.observing import Observing
     from laneway.services.local.platform import Ports
 
     _warn_of_unknown_variables()
     observing = Observing(observe, rules) if observe else None
-    raise typer.Exit(run(data, Ports(), demonstration=demonstrate, once=once, observing=observing))
+    raise typer.Exit(
+        run(data, Ports(), demonstration=demonstrate_here, once=once, observing=observing)
+    )
+
+
+def try_platform(
+    gateway: Annotated[str, typer.Argument(help="Its gateway, http://HOST:PORT.")],
+    token_file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="File with a token for it.")
+    ] = None,
+    mail_to: Annotated[str, typer.Option(help="Who is sent a mail.")] = "reader@example.org",
+    wait: Annotated[float, typer.Option(min=1, help="Longest wait for all of it, seconds.")] = 120,
+    producer: Annotated[
+        bool,
+        typer.Option("--producer", help="Send by stock Celery, too, to LANEWAY_BROKER_URL."),
+    ] = False,
+) -> None:
+    """Let a running platform process documents and a mail; exit code 1 if anything fails."""
+    import sys
+
+    from laneway.services.local.demonstration import Place, celery_sender, demonstrate
+    from laneway.services.local.main import stop_events, terminal
+    from laneway.tasks.settings import current_settings
+
+    settings = current_settings()
+    place = Place(
+        gateway=gateway,
+        token=None if token_file is None else token_file.read_text("utf-8").strip(),
+        mail_to=mail_to,
+        wait_s=wait,
+        send=celery_sender(settings.broker, settings.results) if producer else None,
+    )
+    stop, _ = stop_events()
+    raise typer.Exit(0 if demonstrate(place, terminal(sys.stdout), stop) else 1)
 
 
 def worker(queue: Annotated[str, typer.Option("--queue", "-q", help="The lane to serve.")]) -> None:

@@ -1,9 +1,7 @@
-"""The demonstration: real documents and a real mail, through the platform's own doors."""
+"""The demonstration: real documents and a real mail, through the doors of a running platform."""
 
-import json
 import time
-import urllib.parse
-import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from laneway.services.local.gateway_client import GatewayClient, GatewayRefused
 from laneway.services.local.platform import Platform
 from laneway.services.local.samples import SAMPLES, Sample
 
@@ -21,11 +20,25 @@ WAIT_LIMIT_S = 120.0
 POLL_S = 0.3
 USER = "demo"
 COLLECTION = "demo"
-MAIL = {
-    "to": "reader@example.org",
-    "subject": "Your documents are indexed",
-    "body": "Three documents can be searched now.\n",
-}
+SUBJECT = "Your documents are indexed"
+BODY = "Three documents can be searched now.\n"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A running platform, and what is to be shown of it.
+
+    `mails` is the folder of its mail sink, if it can be seen from here. `send` publishes a task as a
+    stock Celery producer does, by the queue's name, and returns its id; None leaves that out.
+    `wait_s` bounds the whole of it, seconds.
+    """
+
+    gateway: str
+    token: str | None = None
+    mails: Path | None = None
+    mail_to: str = "reader@example.org"
+    wait_s: float = WAIT_LIMIT_S
+    send: Callable[[str, str, dict[str, Any]], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -44,34 +57,148 @@ class _Stopped(Exception):
     """The demonstration was told to end."""
 
 
-def demonstrate(platform: Platform, console: Console, stop: Event) -> bool:
+def demonstrate(place: Place, console: Console, stop: Event) -> bool:
     """Process the samples, find a sentence of each, send a mail.
 
     Returns:
         True if all of it worked, False if not, or if `stop` was set before its end.
     """
-    gateway = platform.addresses.gateway
+    visit = _Visit(place, stop)
     try:
-        steps = _steps(platform, console, stop)
+        steps = visit.steps(console)
+        lanes = visit.lanes()
     except _Stopped:
         console.print("The demonstration is cut short.")
         return False
+    except GatewayRefused as refusal:
+        console.print(str(refusal), style="red")
+        return False
     console.print(_table(steps))
-    console.print(_lanes(gateway))
+    console.print(_lanes(lanes))
     return all(step.succeeded for step in steps)
 
 
-def _steps(platform: Platform, console: Console, stop: Event) -> list[Step]:
-    gateway = platform.addresses.gateway
-    _pause(stop, 0)
-    submitted = [(sample, _upload(gateway, sample)) for sample in SAMPLES]
-    mail_id = _submit(gateway, "notifications", "notifications.send_email", MAIL)
-    console.print(f"Submitted {len(submitted)} documents and a mail; waiting for them …")
-    return [
-        *(_document(gateway, sample, task_id, stop) for sample, task_id in submitted),
-        _index(gateway, stop),
-        _mail(platform, mail_id, stop),
-    ]
+def demonstrate_here(platform: Platform, console: Console, stop: Event) -> bool:
+    """`demonstrate` on the platform of this machine, whose mails can be seen."""
+    where = platform.addresses
+    place = Place(where.gateway, mails=Path(where.mails), wait_s=WAIT_LIMIT_S)
+    return demonstrate(place, console, stop)
+
+
+class _Visit:
+    """One demonstration at one place."""
+
+    def __init__(self, place: Place, stop: Event) -> None:
+        self._place = place
+        self._stop = stop
+        self._gateway = GatewayClient(place.gateway, place.token)
+        self._deadline_s = time.monotonic() + place.wait_s
+
+    def steps(self, console: Console) -> list[Step]:
+        """Submit everything, then see what became of each."""
+        self._pause(0)
+        documents = [(sample, self._upload(sample)) for sample in SAMPLES]
+        mail = {"to": self._place.mail_to, "subject": SUBJECT, "body": BODY}
+        doors: list[tuple[str, Callable[..., str]]] = [("the gateway", self._gateway.submit)]
+        if self._place.send is not None:
+            doors.append(("stock Celery", self._place.send))
+        mails = [
+            (door, send("notifications", "notifications.send_email", mail)) for door, send in doors
+        ]
+        console.print(f"Submitted {len(documents)} documents and a mail; waiting for them …")
+        return [
+            *(self._document(sample, task_id) for sample, task_id in documents),
+            *(self._index(door, send) for door, send in doors),
+            *(self._mail(door, task_id) for door, task_id in mails),
+        ]
+
+    def lanes(self) -> list[dict[str, Any]]:
+        """The lanes as the gateway tells them."""
+        return list(self._gateway.call("GET", "/v1/queues")["queues"])
+
+    def _upload(self, sample: Sample) -> str:
+        content = files("laneway.services.local.samples").joinpath(sample.filename).read_bytes()
+        options = {"user_id": USER, "process": "true", "collection": COLLECTION}
+        return self._gateway.upload(sample.filename, content, **options)
+
+    def _document(self, sample: Sample, task_id: str) -> Step:
+        status = self._await(task_id)
+        found = False
+        if _succeeded(status):
+            hits = self._gateway.search(sample.sentence, collection=COLLECTION, limit=3)
+            found = any(sample.sentence in " ".join(str(hit["text"]).split()) for hit in hits)
+        shown = f"found: “{sample.sentence}”" if found else f"NOT FOUND: “{sample.sentence}”"
+        return _step("documents", "documents.process", sample.filename, status, shown, found)
+
+    def _index(self, door: str, send: Callable[..., str]) -> Step:
+        task = "rag.index_collection"
+        status = self._await(send("documents", task, {"collection": COLLECTION}))
+        shown = f"{(status.get('result') or {}).get('rows', 0)} chunks indexed"
+        return _step("documents", task, f"{COLLECTION}, by {door}", status, shown)
+
+    def _mail(self, door: str, task_id: str) -> Step:
+        status = self._await(task_id)
+        what, found = f"{self._place.mail_to}, by {door}", _succeeded(status)
+        shown = "taken by the mail server"
+        if self._place.mails is not None:
+            mail = self._find_mail(self._place.mails, task_id)
+            found = found and mail is not None
+            shown = f"arrived: {mail.name}" if mail else f"NOT ARRIVED: {status.get('error')}"
+        return _step("notifications", "notifications.send_email", what, status, shown, found)
+
+    def _find_mail(self, folder: Path, task_id: str) -> Path | None:
+        """The mail whose Message-ID holds the task's id."""
+        deadline_s = time.monotonic() + self._place.wait_s / 10
+        while time.monotonic() < deadline_s:
+            for mail in folder.glob("*.eml"):
+                if task_id in mail.read_text(errors="replace"):
+                    return mail
+            self._pause(POLL_S)
+        return None
+
+    def _await(self, task_id: str) -> dict[str, Any]:
+        while True:
+            status = self._gateway.status(task_id)
+            if status["state"] in {"SUCCESS", "FAILURE", "REVOKED"}:
+                return status
+            if time.monotonic() > self._deadline_s:
+                return {**status, "error": f"not ended after {self._place.wait_s:.0f} s"}
+            self._pause(POLL_S)
+
+    def _pause(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise _Stopped
+
+
+def celery_sender(broker: str, results: str) -> Callable[[str, str, dict[str, Any]], str]:
+    """A producer that knows Celery alone; see `Place.send`."""
+    from celery import Celery
+
+    app = Celery(broker=broker, backend=results, set_as_current=False)
+
+    def send(queue: str, task: str, kwargs: dict[str, Any]) -> str:
+        return str(app.send_task(task, kwargs=kwargs, queue=queue).id)
+
+    return send
+
+
+def _step(
+    lane: str, task: str, what: str, status: dict[str, Any], shown: str, found: bool | None = None
+) -> Step:
+    """A step that worked if its task did, and what is to be found was."""
+    done = _succeeded(status)
+    return Step(
+        lane=lane,
+        task=task,
+        what=what,
+        state=str(status["state"]),
+        shown=shown if done else str(status.get("error")),
+        succeeded=done if found is None else found,
+    )
+
+
+def _succeeded(status: dict[str, Any]) -> bool:
+    return bool(status["state"] == "SUCCESS")
 
 
 def _table(steps: list[Step]) -> Table:
@@ -84,115 +211,11 @@ def _table(steps: list[Step]) -> Table:
     return table
 
 
-def _document(gateway: str, sample: Sample, task_id: str, stop: Event) -> Step:
-    status = _await(gateway, task_id, stop)
-    query = urllib.parse.urlencode({"q": sample.sentence, "collection": COLLECTION, "limit": 3})
-    hits = _call("GET", f"{gateway}/v1/search?{query}")["hits"] if _succeeded(status) else []
-    found = any(sample.sentence in " ".join(str(hit["text"]).split()) for hit in hits)
-    shown = f"found: “{sample.sentence}”" if found else f"NOT FOUND: “{sample.sentence}”"
-    return Step(
-        lane="documents",
-        task="documents.process",
-        what=sample.filename,
-        state=str(status["state"]),
-        shown=shown if _succeeded(status) else str(status.get("error")),
-        succeeded=found,
-    )
-
-
-def _index(gateway: str, stop: Event) -> Step:
-    task = "rag.index_collection"
-    task_id = _submit(gateway, "documents", task, {"collection": COLLECTION})
-    status = _await(gateway, task_id, stop)
-    shown = f"{(status.get('result') or {}).get('rows', 0)} chunks indexed"
-    return Step(
-        lane="documents",
-        task=task,
-        what=COLLECTION,
-        state=str(status["state"]),
-        shown=shown if _succeeded(status) else str(status.get("error")),
-        succeeded=_succeeded(status),
-    )
-
-
-def _mail(platform: Platform, task_id: str, stop: Event) -> Step:
-    status = _await(platform.addresses.gateway, task_id, stop)
-    mail = _find_mail(Path(platform.addresses.mails), task_id, stop)
-    return Step(
-        lane="notifications",
-        task="notifications.send_email",
-        what=MAIL["to"],
-        state=str(status["state"]),
-        shown=f"arrived: {mail.name}" if mail else f"NOT ARRIVED: {status.get('error')}",
-        succeeded=_succeeded(status) and mail is not None,
-    )
-
-
-def _find_mail(folder: Path, task_id: str, stop: Event) -> Path | None:
-    """The mail whose Message-ID holds the task's id."""
-    deadline_s = time.monotonic() + WAIT_LIMIT_S / 10
-    while time.monotonic() < deadline_s:
-        for mail in folder.glob("*.eml"):
-            if task_id in mail.read_text(errors="replace"):
-                return mail
-        _pause(stop, POLL_S)
-    return None
-
-
-def _succeeded(status: dict[str, Any]) -> bool:
-    return bool(status["state"] == "SUCCESS")
-
-
-def _upload(gateway: str, sample: Sample) -> str:
-    content = files("laneway.services.local.samples").joinpath(sample.filename).read_bytes()
-    query = urllib.parse.urlencode(
-        {
-            "filename": sample.filename,
-            "user_id": USER,
-            "process": "true",
-            "collection": COLLECTION,
-        }
-    )
-    answer = _call("POST", f"{gateway}/v1/documents?{query}", content, "application/octet-stream")
-    return str(answer["task_id"])
-
-
-def _submit(gateway: str, queue: str, task: str, kwargs: dict[str, str]) -> str:
-    body = json.dumps({"task": task, "kwargs": kwargs}).encode()
-    return str(_call("POST", f"{gateway}/v1/queues/{queue}/tasks", body)["task_id"])
-
-
-def _await(gateway: str, task_id: str, stop: Event) -> dict[str, Any]:
-    deadline_s = time.monotonic() + WAIT_LIMIT_S
-    while True:
-        status = _call("GET", f"{gateway}/v1/tasks/{task_id}")
-        if status["state"] in {"SUCCESS", "FAILURE", "REVOKED"}:
-            return status
-        if time.monotonic() > deadline_s:
-            return {**status, "error": f"not ended after {WAIT_LIMIT_S:.0f} s"}
-        _pause(stop, POLL_S)
-
-
-def _pause(stop: Event, seconds: float) -> None:
-    if stop.wait(seconds):
-        raise _Stopped
-
-
-def _lanes(gateway: str) -> Table:
+def _lanes(lanes: list[dict[str, Any]]) -> Table:
     table = Table(title="Lanes", title_justify="left")
     for column in ("lane", "concurrency", "ready", "in flight", "dead letters"):
         table.add_column(column)
-    for lane in _call("GET", f"{gateway}/v1/queues")["queues"]:
+    for lane in lanes:
         cells = (lane["queue"], lane["concurrency"], lane["ready"], lane["in_flight"], lane["dead"])
         table.add_row(*(Text(str(cell)) for cell in cells))
     return table
-
-
-def _call(
-    method: str, url: str, body: bytes | None = None, content_type: str = "application/json"
-) -> dict[str, Any]:
-    request = urllib.request.Request(
-        url, data=body, method=method, headers={"Content-Type": content_type}
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return dict(json.load(answer))

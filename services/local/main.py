@@ -41,8 +41,8 @@ def run(
         0; 1 when a part of the demonstration failed or a process did not stop cleanly; 130 when
         the demonstration was cut short.
     """
-    stop, hurry = _stop_events()
-    console = _console(sys.stderr if as_json else sys.stdout)
+    stop, hurry = stop_events()
+    console = terminal(sys.stderr if as_json else sys.stdout)
     catalogue = load_catalogue(load_settings().queues_file)
     if observing is not None:
         observing.check()
@@ -70,7 +70,7 @@ def run(
     return code if shown else 1
 
 
-def _stop_events() -> tuple[Event, Event]:
+def stop_events() -> tuple[Event, Event]:
     """What the first SIGINT or SIGTERM sets, and what the second does."""
     stop, hurry = Event(), Event()
     # The main thread may hold an event's lock when a signal interrupts it; a SimpleQueue it may
@@ -91,7 +91,8 @@ def _stop_events() -> tuple[Event, Event]:
     return stop, hurry
 
 
-def _console(stream: TextIO) -> Console:
+def terminal(stream: TextIO) -> Console:
+    """Where to write for people, who may have piped it."""
     width = None if stream.isatty() else PIPED_WIDTH
     return Console(file=stream, width=width, soft_wrap=True, markup=False, emoji=False)
 

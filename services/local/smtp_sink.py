@@ -20,10 +20,11 @@ MAIL_LIMIT_BYTES = 32 * 2**20
 
 
 class MailFolder:
-    """Keeps mails as `.eml` files, in the order in which they came."""
+    """Keeps mails as `.eml` files, in the order in which they came; the last `most`, if given."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, most: int | None = None) -> None:
         self.folder = folder
+        self.most = most
         folder.mkdir(parents=True, exist_ok=True)
 
     def keep(self, sender: str, recipients: Sequence[str], content: bytes) -> Path:
@@ -33,7 +34,11 @@ class MailFolder:
         path = self.folder / f"{time_ns()}-{uuid4().hex[:8]}.eml"
         partial = path.with_suffix(".partial")
         partial.write_bytes(head + content)
-        return partial.rename(path)
+        kept = partial.rename(path)
+        if self.most is not None:
+            for old in sorted(self.folder.glob("*.eml"))[: -self.most]:
+                old.unlink(missing_ok=True)
+        return kept
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         """Aiosmtpd's hook; its return value is the answer to the final dot."""
@@ -47,7 +52,7 @@ class MailFolder:
         return "250 2.0.0 Kept"
 
 
-async def serve(host: str, port: int, folder: Path) -> None:
+async def serve(host: str, port: int, folder: Path, most: int | None = None) -> None:
     """Take mails until SIGTERM or SIGINT.
 
     Raises:
@@ -59,7 +64,7 @@ async def serve(host: str, port: int, folder: Path) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    handler = MailFolder(folder)
+    handler = MailFolder(folder, most)
 
     def protocol() -> asyncio.StreamReaderProtocol:
         # A host name given spares aiosmtpd a look-up that may block.
@@ -82,10 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="smtp_sink", description="Keeps mails as .eml files.")
     parser.add_argument("--bind", type=_endpoint, default=("127.0.0.1", 0), metavar="HOST:PORT")
     parser.add_argument("--folder", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--most", type=int, metavar="MAILS", help="keep the last ones only")
     options = parser.parse_args(arguments)
     host, port = options.bind
     try:
-        asyncio.run(serve(host, port, options.folder))
+        asyncio.run(serve(host, port, options.folder, options.most))
     except OSError as error:
         sys.stderr.write(
             f"The mail sink cannot listen on {host}:{port} or keep mails in {options.folder}: "

@@ -137,3 +137,11 @@ def test_each_broker_has_the_users_of_its_lanes(
     assert "{far}" not in here
     # It locks and notes what its tasks submit where everybody looks for it.
     assert "~laneway:submission:*" in printed("--role", "worker", "-q", "far")
+
+
+def test_a_file_is_written_for_its_owner_alone(tmp_path: Path) -> None:
+    out = tmp_path / "users.acl"
+    assert printed("--role", "observer", "--out", str(out)) == ""
+    assert out.read_text() == printed("--role", "observer")
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [out]

@@ -52,3 +52,9 @@ def test_a_bind_that_is_no_endpoint_is_refused(tmp_path, capsys, bind):
     with pytest.raises(SystemExit):
         main(["--bind", bind, "--folder", str(tmp_path)])
     assert "HOST:PORT" in capsys.readouterr().err
+
+
+def test_only_the_last_mails_are_kept_if_it_is_told_so(tmp_path):
+    folder = MailFolder(tmp_path, most=2)
+    kept = [folder.keep("a@x", ["b@x"], b"Subject: %d\r\n\r\n" % number) for number in range(4)]
+    assert sorted(tmp_path.glob("*.eml")) == kept[-2:]

@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 
 from laneway.services.local.draining import drain
-from laneway.services.local.main import _stop_events
+from laneway.services.local.main import stop_events
 from laneway.services.local.platform import Platform, Ports
 from laneway.services.local.processes import ManagedProcess, StartFailed
 from laneway.services.local.upkeep import Upkeep
@@ -154,7 +154,7 @@ def test_a_worker_that_does_not_end_within_its_limit_is_killed(drains):
 def test_the_first_signal_stops_the_second_hurries_and_further_ones_change_nothing():
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        stop, hurry = _stop_events()
+        stop, hurry = stop_events()
         signal.raise_signal(signal.SIGINT)
         assert stop.wait(30)
         assert not hurry.is_set()

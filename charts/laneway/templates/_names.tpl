@@ -1,0 +1,73 @@
+{{/* Every name and label of the chart. */}}
+
+{{- define "laneway.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The name of a part: (list $ "gateway") */}}
+{{- define "laneway.part" -}}
+{{- printf "%s-%s" (include "laneway.fullname" (first .)) (last .) -}}
+{{- end -}}
+
+{{/* The name of a lane's workers: (list $ "documents") */}}
+{{- define "laneway.worker" -}}
+{{- printf "%s-worker-%s" (include "laneway.fullname" (first .)) (last .) -}}
+{{- end -}}
+
+{{/* What selects the pods of a part, or of all: (list $), (list $ "gateway"), (list $ "worker" "documents") */}}
+{{- define "laneway.selector" -}}
+app.kubernetes.io/name: {{ default (first .).Chart.Name (first .).Values.nameOverride }}
+app.kubernetes.io/instance: {{ (first .).Release.Name }}
+{{- if gt (len .) 1 }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+{{- if gt (len .) 2 }}
+laneway/queue: {{ index . 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Labels of an object: as the selector's */}}
+{{- define "laneway.labels" -}}
+{{- $root := first . -}}
+{{- include "laneway.selector" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+app.kubernetes.io/part-of: laneway
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name (replace "+" "_" $root.Chart.Version) }}
+{{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* metadata of an object: (list $ NAME COMPONENT [QUEUE]) */}}
+{{- define "laneway.metadata" -}}
+name: {{ index . 1 }}
+namespace: {{ (first .).Release.Namespace }}
+labels:
+  {{- include "laneway.labels" (concat (list (first .)) (slice . 2)) | nindent 2 }}
+{{- end -}}
+
+{{/* An image: (dict "image" .Values.image "tag" DEFAULT) */}}
+{{- define "laneway.image" -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" .image.repository .image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .image.repository (default .tag .image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The Secrets that hold passwords: the user's own, or the ones made here. */}}
+{{- define "laneway.redisSecret" -}}
+{{- default (include "laneway.part" (list . "redis-users")) .Values.redis.embedded.existingSecret -}}
+{{- end -}}
+{{- define "laneway.storageSecret" -}}
+{{- default (include "laneway.part" (list . "storage-keys")) .Values.storage.embedded.existingSecret -}}
+{{- end -}}
+{{- define "laneway.tokensSecret" -}}
+{{- default (include "laneway.part" (list . "gateway-tokens")) .Values.gateway.tokens.existingSecret -}}
+{{- end -}}

@@ -1,0 +1,139 @@
+{{/* Everything that is wrong with the values, said at once. Each check tells what, where, and the cure. */}}
+{{- define "laneway.validate" -}}
+{{- $wrong := list -}}
+{{- range list "lanes" "names" "redis" "storage" "mail" "gateway" "pods" -}}
+{{- range include (printf "laneway.validate.%s" .) $ | fromYamlArray -}}
+{{- $wrong = append $wrong . -}}
+{{- end -}}
+{{- end -}}
+{{- if $wrong -}}
+{{- fail (printf "\n\nThe values cannot be used:\n  - %s\n" (join "\n  - " $wrong)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "laneway.validate.lanes" -}}
+{{- $lanes := include "laneway.lanes" . | fromYaml -}}
+{{- if not $lanes }}
+- {{ "queues: names no lane. Name at least one." | quote }}
+{{- end }}
+{{- range $name, $lane := $lanes }}
+{{- $drain := include "laneway.drainSeconds" $lane | int }}
+{{- $margin := include "laneway.drainMargin" $lane | int }}
+{{- $grace := include "laneway.graceSeconds" $lane | int }}
+{{- if lt $grace (add $drain $margin | int) }}
+- {{ printf "queues.%s.terminationGracePeriodSeconds is %d, less than the lane's drain of %d s and a margin of %d s, so Kubernetes would kill a worker that still drains. Set it to at least %d, or leave it out." $name $grace $drain $margin (add $drain $margin) | quote }}
+{{- end }}
+{{- if and (lt $drain (int $lane.timeLimit)) (not $lane.allowShortDrain) }}
+- {{ printf "queues.%s.drainSeconds is %d, less than its timeLimit of %d s, so a rolling upgrade would cut tasks off that are within their limit. Raise it, or set allowShortDrain: true if its tasks may start anew." $name $drain (int $lane.timeLimit) | quote }}
+{{- end }}
+{{- if ge (int $lane.softTimeLimit) (int $lane.timeLimit) }}
+- {{ printf "queues.%s.softTimeLimit is %d, not below its timeLimit of %d s, so a task would be killed before it is warned. Lower the one or raise the other." $name (int $lane.softTimeLimit) (int $lane.timeLimit) | quote }}
+{{- end }}
+{{- with $lane.autoscaling }}
+{{- if gt (int (default 1 .minReplicas)) (int (default 10 .maxReplicas)) }}
+- {{ printf "queues.%s.autoscaling.minReplicas is %d, above maxReplicas of %d. Lower the one or raise the other." $name (int .minReplicas) (int (default 10 .maxReplicas)) | quote }}
+{{- end }}
+{{- end }}
+{{- if and $lane.broker (not (hasKey $.Values.redis.others $lane.broker)) }}
+- {{ printf "queues.%s.broker is %q, which redis.others does not name. Add it there, or remove the field." $name $lane.broker | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "laneway.validate.names" -}}
+{{- $names := include "laneway.lanes" . | fromYaml | keys | sortAlpha }}
+{{- range $name := $names }}
+{{- range $other := $names }}
+{{- if hasPrefix (printf "%s-" $name) $other }}
+- {{ printf "queues: %s is the beginning of %s, so what names the pods of the one by their beginning means both. Rename one." $name $other | quote }}
+{{- end }}
+{{- end }}
+{{- $full := include "laneway.worker" (list $ $name) }}
+{{- if gt (len $full) 63 }}
+- {{ printf "queues: the workers of %s would be called %s, which has %d characters; 63 are allowed. Shorten the lane's or the release's name, or set fullnameOverride." $name $full (len $full) | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "laneway.validate.redis" -}}
+{{- $redis := .Values.redis -}}
+{{- with $redis.external }}
+{{- if and .url (not (regexMatch "^(rediss?|sentinel)://" .url)) }}
+- {{ printf "redis.external.url is %q, no redis://, rediss:// or sentinel:// URL." .url | quote }}
+{{- end }}
+{{- if regexMatch "^[a-z]+://[^@/]*:[^@/]*@" .url }}
+- {{ "redis.external.url holds a password, which everybody could read in a ConfigMap. Put it into a Secret and name that in redis.external.existingSecret." | quote }}
+{{- end }}
+{{- if and .url (eq .users "perRole") (not .existingSecret) }}
+- {{ "redis.external.users is perRole, which takes a password for each user. Name a Secret with one key a user in redis.external.existingSecret: `laneway acl` lists them." | quote }}
+{{- end }}
+{{- if and .url (eq .users "perRole") .username }}
+- {{ "redis.external.username is given, and users is perRole, which names the users. Remove the one, or set users: single." | quote }}
+{{- end }}
+{{- end }}
+{{- if $redis.external.url }}
+{{- if $redis.embedded.existingSecret }}
+- {{ "redis.embedded.existingSecret is given, and so is redis.external.url, in whose place no Redis is started. Remove one; the Secret of your own Redis goes into redis.external.existingSecret." | quote }}
+{{- end }}
+{{- end }}
+{{- range $name, $value := $redis.embedded.config }}
+{{- if or (and (eq $name "maxmemory-policy") (ne $value "noeviction")) (and (eq $name "appendonly") (ne $value "yes")) }}
+- {{ printf "redis.embedded.config.%s is %q, by which Redis would lose tasks. Leave it out: it is %s." $name $value (ternary "noeviction" "yes" (eq $name "maxmemory-policy")) | quote }}
+{{- end }}
+{{- if has $name (list "aclfile" "dir" "bind" "port" "maxmemory") }}
+- {{ printf "redis.embedded.config.%s is what the chart sets itself. Leave it out%s." $name (ternary "; redis.embedded.maxmemory sets it" "" (eq $name "maxmemory")) | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "laneway.validate.storage" -}}
+{{- with .Values.storage }}
+{{- if and .external.url .embedded.existingSecret }}
+- {{ "storage.embedded.existingSecret is given, and so is storage.external.url, in whose place no server is started. Remove one; the keys of your own storage go into storage.external.existingSecret." | quote }}
+{{- end }}
+{{- if and (not .external.url) (or .external.endpoint .external.existingSecret) }}
+- {{ "storage.external.url is empty, but its endpoint or existingSecret is given. Set it to s3://bucket/prefix, or remove them." | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "laneway.validate.mail" -}}
+{{- with .Values.mail }}
+{{- if and (not .host) (or .username .existingSecret .caSecret) }}
+- {{ "mail.host is empty, so mails go to the sink, but a login or a CA is given for it. Set the host, or remove them." | quote }}
+{{- end }}
+{{- if and .host (ne (not .username) (not .existingSecret)) }}
+- {{ "mail.username and mail.existingSecret belong together. Give both, or neither." | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "laneway.validate.gateway" -}}
+{{- with .Values.gateway.ingress }}
+{{- if and .enabled (not .hosts) }}
+- {{ "gateway.ingress is enabled without hosts. Name at least one in gateway.ingress.hosts." | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What selects pods may not be changed: they would belong to nobody, or to another. */}}
+{{- define "laneway.validate.pods" -}}
+{{- $places := dict "gateway.podTemplate" .Values.gateway.podTemplate "redis.embedded.podTemplate" .Values.redis.embedded.podTemplate "storage.embedded.podTemplate" .Values.storage.embedded.podTemplate "commonLabels" (dict "metadata" (dict "labels" .Values.commonLabels)) }}
+{{- range $name, $lane := include "laneway.lanes" . | fromYaml }}
+{{- $_ := set $places (printf "queues.%s.podTemplate" $name) $lane.podTemplate }}
+{{- $_ := set $places (printf "queues.%s.podLabels" $name) (dict "metadata" (dict "labels" $lane.podLabels)) }}
+{{- end }}
+{{- range $place, $template := $places }}
+{{- $labels := ($template.metadata | default dict).labels | default dict }}
+{{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "laneway/queue" }}
+{{- if hasKey $labels $label }}
+- {{ printf "%s sets the label %s, by which pods are told apart. Remove it." $place $label | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with .Values.settingsSecret }}
+{{- if ne (not .name) (not .keys) }}
+- {{ "settingsSecret.name and settingsSecret.keys belong together. Give both, or neither." | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
