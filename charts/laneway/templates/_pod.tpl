@@ -150,12 +150,14 @@ readinessProbe:
   failureThreshold: 3
 {{- end -}}
 
-{{/* Spread over zones and nodes as far as possible: (list CONSTRAINTS SELECTOR) */}}
+{{/* Spread over nodes as far as possible. Not over zones by default: where nodes have no zone, the
+     scheduler would then not spread at all. Pods of an older template, which are leaving, do not count.
+     (list CONSTRAINTS SELECTOR) */}}
 {{- define "laneway.spread" -}}
 {{- $selector := last . | fromYaml -}}
 {{- $constraints := first . -}}
 {{- if kindIs "invalid" $constraints -}}
-{{- $constraints = list (dict "maxSkew" 1 "topologyKey" "topology.kubernetes.io/zone" "whenUnsatisfiable" "ScheduleAnyway") (dict "maxSkew" 1 "topologyKey" "kubernetes.io/hostname" "whenUnsatisfiable" "ScheduleAnyway") -}}
+{{- $constraints = list (dict "maxSkew" 1 "topologyKey" "kubernetes.io/hostname" "whenUnsatisfiable" "ScheduleAnyway" "matchLabelKeys" (list "pod-template-hash")) -}}
 {{- end -}}
 {{- $spread := list -}}
 {{- range $constraints -}}
