@@ -4,13 +4,21 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from http import HTTPStatus
 from typing import Any
 
 TIMEOUT_S = 60.0
 
 
 class GatewayRefused(Exception):
-    """A gateway did not answer, or refused; the message says which request, and why."""
+    """A gateway did not answer, or refused; the message says which request, and why.
+
+    `code` is the HTTP status, None if there was no answer.
+    """
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class GatewayClient:
@@ -32,8 +40,17 @@ class GatewayClient:
         return str(self.call("POST", f"/v1/queues/{queue}/tasks", body)["task_id"])
 
     def status(self, task_id: str) -> dict[str, Any]:
-        """State, result and error of a task."""
-        return self.call("GET", f"/v1/tasks/{task_id}")
+        """State, result and error of a task.
+
+        Its state is UNKNOWN where the gateway has not heard of it: what a stock producer sent is
+        known once it runs.
+        """
+        try:
+            return self.call("GET", f"/v1/tasks/{task_id}")
+        except GatewayRefused as refusal:
+            if refusal.code != HTTPStatus.NOT_FOUND:
+                raise
+            return {"state": "UNKNOWN"}
 
     def search(self, text: str, *, collection: str, limit: int) -> list[dict[str, Any]]:
         """The chunks nearest to a text."""
@@ -63,6 +80,8 @@ class GatewayClient:
         except urllib.error.HTTPError as refusal:
             with refusal:
                 words = refusal.read(2_000).decode(errors="replace")
-            raise GatewayRefused(f"{what} was refused with {refusal.code}: {words}") from None
+            raise GatewayRefused(
+                f"{what} was refused with {refusal.code}: {words}", refusal.code
+            ) from None
         except OSError as error:
             raise GatewayRefused(f"{what} had no answer: {error}") from None

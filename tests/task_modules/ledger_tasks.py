@@ -14,6 +14,8 @@ from typing import Any
 
 import redis
 from celery import shared_task
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 EVENTS_KEY = "events"
 
@@ -21,12 +23,18 @@ _clients: dict[int, "redis.Redis"] = {}
 
 
 def record(event: str, task_id: str) -> None:
-    """Write a line; it is in the ledger when this returns."""
+    """Write a line; it is in the ledger when this returns, however long a network was cut."""
     environment = os.environ  # noqa: TID251 - the tests' own variables
     pid = os.getpid()
     if pid not in _clients:  # after a fork, a connection of its own
         _clients.clear()
-        _clients[pid] = redis.Redis.from_url(environment["FAULTS_LEDGER_URL"])
+        _clients[pid] = redis.Redis.from_url(
+            environment["FAULTS_LEDGER_URL"],
+            retry=Retry(ConstantBackoff(0.2), -1),
+            retry_on_error=[redis.ConnectionError, redis.TimeoutError],
+            socket_timeout=2,
+            socket_connect_timeout=2,
+        )
     line = f"{event} {task_id} {time.monotonic():.6f} {environment['FAULTS_WORKER']} {pid}"
     _clients[pid].rpush(EVENTS_KEY, line)
 
@@ -65,6 +73,15 @@ def crash(self: Any) -> None:
     """Takes its process along, as a fault of a C library does."""
     record("start", self.request.id)
     os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@shared_task(name="faults.hog", bind=True, ignore_result=True)
+def hog(self: Any) -> None:
+    """Takes memory until the kernel takes it down."""
+    record("start", self.request.id)
+    taken = []
+    while True:
+        taken.append(bytearray(os.urandom(1)) * 2**24)
 
 
 @shared_task(name="faults.kill_worker", bind=True, ignore_result=True)

@@ -7,7 +7,6 @@ Prints what is left, the largest first. Runs while the image is built.
 
 import compileall
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from py_compile import PycInvalidationMode
@@ -45,15 +44,15 @@ def main() -> int:
     )
     sizes = [(size(path), path.name) for path in packages.iterdir()]
     for bytes_, name in sorted(sizes, reverse=True)[:15]:
-        print(f"{bytes_ / 1e6:8.1f} MB  {name}")
-    print(f"{sum(bytes_ for bytes_, _ in sizes) / 1e6:8.1f} MB  in all")
+        sys.stdout.write(f"{bytes_ / 1e6:8.1f} MB  {name}\n")
+    sys.stdout.write(f"{sum(bytes_ for bytes_, _ in sizes) / 1e6:8.1f} MB  in all\n")
     return 0
 
 
 def size(path: Path) -> int:
-    """Bytes on disk."""
-    told = subprocess.run(["du", "-sb", path], capture_output=True, text=True, check=True)
-    return int(told.stdout.split()[0])
+    """Bytes of a file, or of all below a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
 
 
 if __name__ == "__main__":

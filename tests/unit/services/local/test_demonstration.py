@@ -21,6 +21,7 @@ class Gateway(http.server.BaseHTTPRequestHandler):
     asked: threading.Event
     token: str | None = None
     sent: list
+    unheard_of: list
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -35,6 +36,9 @@ class Gateway(http.server.BaseHTTPRequestHandler):
             self._answer({"queues": []})
         elif self.path.startswith("/v1/search"):
             self._answer({"hits": []})
+        elif self.path.startswith("/v1/tasks/") and self.unheard_of:
+            self.unheard_of.pop()
+            self._answer({"error": "unknown_task_id"}, 404)
         elif self.path.startswith("/v1/tasks/"):
             self._answer(self.status)
             self.asked.set()
@@ -53,7 +57,7 @@ class Gateway(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def gateway():
     Gateway.status, Gateway.asked = {"state": "PENDING"}, threading.Event()
-    Gateway.token, Gateway.sent = None, []
+    Gateway.token, Gateway.sent, Gateway.unheard_of = None, [], []
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
@@ -98,7 +102,9 @@ def test_brackets_in_an_error_do_not_break_the_demonstrations_table(gateway, tmp
 def run_elsewhere(gateway, **place):
     shown = io.StringIO()
     succeeded = demonstrate(
-        Place(gateway, wait_s=0.1, **place), Console(file=shown, width=300), threading.Event()
+        Place(gateway, **{"wait_s": 0.1, **place}),
+        Console(file=shown, width=300),
+        threading.Event(),
     )
     return succeeded, shown.getvalue()
 
@@ -147,3 +153,9 @@ def test_all_waits_together_are_bounded(gateway):
     succeeded, shown = run_elsewhere(gateway)
     assert not succeeded
     assert "not ended after" in shown
+
+
+def test_a_stock_producers_task_is_waited_for_before_the_gateway_has_heard_of_it(gateway):
+    Gateway.status, Gateway.unheard_of = {"state": "SUCCESS", "result": {}}, [404] * 4
+    _, shown = run_elsewhere(gateway, wait_s=30, send=lambda *_: "2")
+    assert shown.count("SUCCESS") == 7

@@ -1,0 +1,74 @@
+"""What befalls nodes and containers, by the tool that made the cluster (`CLUSTER_TOOL`)."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from cluster.kube import Space, is_ready, name_of, run, wait_until
+
+STATE = "/var/tmp/laneway-cluster"
+"""Where the tool keeps what belongs to its nodes."""
+
+
+def tool() -> Path:
+    """The tool of ../shared/cluster.
+
+    Raises:
+        AssertionError: the cluster is another one, whose nodes cannot be hurt from here.
+    """
+    named = os.environ.get("CLUSTER_TOOL")  # noqa: TID251 - the tests' own variable
+    assert named, "set CLUSTER_TOOL to the tool that made the cluster"
+    return Path(named)
+
+
+def kill_container(pod: dict[str, Any]) -> None:
+    """SIGKILL to process 1 of a pod, from outside, as nobody inside can."""
+    number = number_of(pod["spec"]["nodeName"])
+    container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
+    socket = f"{STATE}/node-{number}/containerd.sock"
+    run("ctr", "--address", socket, "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", container)
+
+
+def number_of(node: str) -> str:
+    """The tool's number of a node."""
+    return re.sub(r"\D", "", node)
+
+
+def power_off(node: str) -> None:
+    """The node's power is gone, and the network with it."""
+    run(tool(), "node-down", number_of(node))
+
+
+def power_on(node: str) -> None:
+    """It boots again."""
+    run(tool(), "node-up", number_of(node))
+    ready(node)
+
+
+def cut_off(node: str) -> None:
+    """Nobody reaches the node, and it reaches nobody; everything on it runs on."""
+    run(tool(), "partition", number_of(node), "on")
+
+
+def heal(node: str) -> None:
+    """It is reached again."""
+    run(tool(), "partition", number_of(node), "off")
+    ready(node)
+
+
+def ready(node: str) -> None:
+    """Wait until a node takes pods."""
+
+    def ask() -> bool:
+        told = json.loads(run("kubectl", "get", "node", node, "--output", "json"))
+        return is_ready(told) and not told["spec"].get("taints")
+
+    wait_until(f"{node} is ready", ask, 180)
+
+
+def on(space: Space, node: str, selector: str) -> list[str]:
+    """Names of the serving pods of a node."""
+    pods = space.ready_pods(selector)
+    return [name_of(pod) for pod in pods if pod["spec"]["nodeName"] == node]
