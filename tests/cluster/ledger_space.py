@@ -51,11 +51,10 @@ def first_node() -> str:
     return min(map(name_of, nodes))
 
 
-def values(ledger_url: str) -> dict[str, Any]:
-    """One lane of tasks that keep a ledger; what holds data stays on the node that is never hurt."""
-    safe = {"spec": {"nodeSelector": {"kubernetes.io/hostname": first_node()}}}
+def lane_values(ledger_url: str) -> dict[str, Any]:
+    """A lane of tasks that keep a ledger, and leave a lost node within seconds."""
     soon = {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}
-    lane = {
+    return {
         "tasks": ["faults.*"],
         "replicas": 4,
         "concurrency": 2,
@@ -66,32 +65,37 @@ def values(ledger_url: str) -> dict[str, Any]:
         "storageAccess": False,
         "mailAccess": False,
         "resources": {"limits": {"memory": "512Mi"}},
-        "extraEnv": [
-            {"name": "PYTHONPATH", "value": "/tasks"},
-            {"name": "FAULTS_LEDGER_URL", "value": ledger_url},
-            {
-                "name": "FAULTS_WORKER",
-                "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}},
-            },
-        ],
-        "extraVolumes": [{"name": "tasks", "configMap": {"name": "tasks"}}],
-        "extraVolumeMounts": [{"name": "tasks", "mountPath": "/tasks"}],
         "tolerations": [
             {"key": f"node.kubernetes.io/{what}", **soon} for what in ("not-ready", "unreachable")
         ],
+        **tasks_module(ledger_url),
     }
+
+
+def tasks_module(ledger_url: str) -> dict[str, Any]:
+    """How a pod comes by the tasks, and learns where they write."""
+    pod = {"fieldRef": {"fieldPath": "metadata.name"}}
+    return {
+        "extraEnv": [
+            {"name": "PYTHONPATH", "value": "/tasks"},
+            {"name": "FAULTS_LEDGER_URL", "value": ledger_url},
+            {"name": "FAULTS_WORKER", "valueFrom": pod},
+        ],
+        "extraVolumes": [{"name": "tasks", "configMap": {"name": "tasks"}}],
+        "extraVolumeMounts": [{"name": "tasks", "mountPath": "/tasks"}],
+    }
+
+
+def values(ledger_url: str) -> dict[str, Any]:
+    """That lane alone; what holds data stays on the node that is never hurt."""
+    safe = {"spec": {"nodeSelector": {"kubernetes.io/hostname": first_node()}}}
+    unused = dict.fromkeys(("high-priority", "documents", "notifications"))
     return {
         "taskModules": ["ledger_tasks"],
-        "queues": {"high-priority": None, "documents": None, "notifications": None, LANE: lane},
+        "queues": {**unused, LANE: lane_values(ledger_url)},
         "redis": {"embedded": {"podTemplate": safe}},
         "storage": {"embedded": {"podTemplate": safe}},
-        "gateway": {
-            "replicas": 1,
-            "podTemplate": safe,
-            "extraEnv": lane["extraEnv"],
-            "extraVolumes": lane["extraVolumes"],
-            "extraVolumeMounts": lane["extraVolumeMounts"],
-        },
+        "gateway": {"replicas": 1, "podTemplate": safe, **tasks_module(ledger_url)},
         "networkPolicy": {"extraEgress": [{"ports": [{"port": 6390, "protocol": "TCP"}]}]},
     }
 
