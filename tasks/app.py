@@ -23,7 +23,7 @@ from laneway.tasks.broker.options import (
     tls_options,
     transport_of,
 )
-from laneway.tasks.broker.results import backend_url
+from laneway.tasks.broker.results import result_backend
 from laneway.tasks.brokers import broker_of, fitting, producer_of
 from laneway.tasks.builtin import BUILTIN_TASKS, home_queue
 from laneway.tasks.errors import CatalogueError, ConfigurationError, UnknownQueue
@@ -55,6 +55,7 @@ class LanewayApp(celery.Celery):
 
     settings: Settings
     catalogue: Catalogue
+    amqp_cls = "laneway.tasks.broker.options:LanewayAmqp"
     control_cls = "laneway.tasks.brokers:EveryBroker"
     lane: str | None = None
     """The lane it serves, if it is a worker's."""
@@ -359,9 +360,10 @@ def _queues(catalogue: Catalogue) -> dict[str, Any]:
 
 
 def _results(settings: Settings) -> dict[str, Any]:
+    access = settings.result_access
     return {
-        "result_backend": backend_url(settings.results),
-        "redis_backend_use_ssl": tls_options(settings, settings.results),
+        **result_backend(access),
+        "redis_backend_use_ssl": tls_options(settings, access.url),
         "result_expires": settings.result_expires_s,
         "redis_socket_timeout": settings.broker_timeout_s,
         "redis_socket_connect_timeout": settings.broker_timeout_s,

@@ -1,7 +1,7 @@
 """Redis URLs that name several servers: `scheme://user:password@host:port,host:port`."""
 
 from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit, urlunsplit
 
 SENTINEL = "sentinel"
 SENTINEL_EXAMPLE = "sentinel://one:26379,two:26379/0?master=NAME"
@@ -25,6 +25,12 @@ class SentinelUrl:
     db: int = 0
     username: str | None = None
     password: str | None = None
+
+
+def without_login(url: str) -> str:
+    """The URL without user and password."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def is_sentinel(url: str) -> bool:

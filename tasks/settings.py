@@ -29,7 +29,7 @@ from laneway.tasks.settings_files import (
     SettingsFiles,
     file_sources,
 )
-from laneway.tasks.settings_urls import ByName, check_redis_url, same_server, with_credentials
+from laneway.tasks.settings_urls import Access, ByName, access_to, check_redis_url, same_server
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -274,26 +274,36 @@ class Settings(BaseSettings):
 
     @property
     def broker(self) -> str:
-        """Broker URL with the credentials that came separately."""
-        return with_credentials(self.broker_url, self.broker_username, self.broker_password)
+        """Broker URL with the credentials that came separately; see `Access`."""
+        return access_to(self.broker_url, self.broker_username, self.broker_password).url
 
     def broker_named(self, name: str | None) -> str | None:
-        """URL of a broker of LANEWAY_BROKERS with its credentials; None if there is none of it.
+        """URL of a broker; None if there is none of this name. See `broker_access`."""
+        access = self.broker_access(name)
+        return None if access is None else access.url
 
-        Without a name, the URL of the broker that has none.
+    def broker_access(self, name: str | None) -> Access | None:
+        """The way in to a broker of LANEWAY_BROKERS; None if there is none of it.
+
+        Without a name, to the broker that has none.
         """
         if name is None:
-            return self.broker
+            return access_to(self.broker_url, self.broker_username, self.broker_password)
         url = dict(self.brokers).get(name)
-        return url and with_credentials(url, None, dict(self.broker_passwords).get(name))
+        return None if url is None else access_to(url, None, dict(self.broker_passwords).get(name))
+
+    @property
+    def result_access(self) -> Access:
+        """The way in to the results, by the broker's credentials on its server only."""
+        url = self.result_url or self.broker_url
+        if self.result_password is None and same_server(url, self.broker_url):
+            return access_to(url, self.broker_username, self.broker_password)
+        return access_to(url, self.result_username, self.result_password)
 
     @property
     def results(self) -> str:
-        """Result URL with the credentials that came separately, the broker's on its server only."""
-        url = self.result_url or self.broker_url
-        if self.result_password is None and same_server(url, self.broker_url):
-            return with_credentials(url, self.broker_username, self.broker_password)
-        return with_credentials(url, self.result_username, self.result_password)
+        """Result URL with the credentials that came separately; see `Access`."""
+        return self.result_access.url
 
     @classmethod
     def settings_customise_sources(  # noqa: D102 - pydantic-settings' hook

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, TypeVar
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -10,6 +11,7 @@ from pydantic import BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
 from laneway.tasks.redis_urls import is_sentinel, parse_sentinel
+from laneway.tasks.settings_files import PasswordFile
 
 Value = TypeVar("Value")
 
@@ -93,12 +95,24 @@ def _server(url: str) -> object:
     return parts.hostname, parts.port or 6379
 
 
-def with_credentials(url: str, username: str | None, password: SecretStr | None) -> str:
-    """The URL with a user and password that came separately, unless it holds a password itself."""
+@dataclass(frozen=True)
+class Access:
+    """A server's URL, without the password if a file holds it; then also who logs in with it."""
+
+    url: str
+    username: str | None = None
+    password: PasswordFile | None = None
+
+
+def access_to(url: str, username: str | None, password: SecretStr | None) -> Access:
+    """Put a user and password that came separately to a URL, unless it holds a password itself."""
     parts = urlsplit(url)
     if password is None or parts.password is not None:
-        return url
-    user = quote(unquote(parts.username or "") or username or "", safe="")
-    place = parts.netloc.rpartition("@")[2]
-    netloc = f"{user}:{quote(password.get_secret_value(), safe='')}@{place}"
-    return urlunsplit(parts._replace(netloc=netloc))
+        return Access(url)
+    user = unquote(parts.username or "") or username or ""
+    login, place = quote(user, safe=""), parts.netloc.rpartition("@")[2]
+    if isinstance(password, PasswordFile):
+        netloc = f"{login}@{place}" if login else place
+        return Access(urlunsplit(parts._replace(netloc=netloc)), user or None, password)
+    netloc = f"{login}:{quote(password.get_secret_value(), safe='')}@{place}"
+    return Access(urlunsplit(parts._replace(netloc=netloc)))

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from laneway.services.gateway.models import TaskView
 from laneway.services.gateway.problems import Problem
-from laneway.tasks.broker.client import connect_async
+from laneway.tasks.broker.client import result_client_async
 from laneway.tasks.errors import BrokerUnavailable
 from laneway.tasks.settings import Settings
 
@@ -63,8 +63,7 @@ class EventStreams:
             last_id: the event the client saw last, which is not told again.
         """
         self._open += 1
-        settings = self._settings
-        client = connect_async(settings.results, settings.broker_timeout_s, settings.broker_ca_file)
+        client = result_client_async(self._settings)
         hints = client.pubsub(ignore_subscribe_messages=True)
         try:
             with suppress(RedisError, OSError):

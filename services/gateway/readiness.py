@@ -6,7 +6,7 @@ import anyio
 from anyio import CapacityLimiter, to_thread
 from redis.exceptions import RedisError
 
-from laneway.tasks.broker.client import connect
+from laneway.tasks.broker.client import probe_client
 from laneway.tasks.settings import Settings
 
 READY_WAIT_S = 1.0
@@ -18,7 +18,7 @@ class Readiness:
 
     def __init__(self, settings: Settings) -> None:
         wait_s = min(READY_WAIT_S, settings.broker_timeout_s)
-        self._client = connect(settings.broker, wait_s, settings.broker_ca_file)
+        self._client = probe_client(settings, wait_s)
         self._asked_at_s = -READY_KEPT_S
         self._answer = False
         # Threads of its own: those of the requests may all be waiting for Redis.

@@ -12,33 +12,38 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
+from laneway.tasks.broker.credentials import FileCredentials, credentials_of
 from laneway.tasks.broker.sentinel import connect_sentinel, connect_sentinel_async
 from laneway.tasks.errors import BrokerUnavailable, CatalogueError, SettingsError
 from laneway.tasks.queues import Catalogue, Queue
-from laneway.tasks.redis_urls import is_sentinel
+from laneway.tasks.redis_urls import is_sentinel, without_login
 from laneway.tasks.settings import Settings
+from laneway.tasks.settings_urls import Access
 
 
 def connect(
-    url: str, timeout_s: float, ca_file: Path | None = None, **options: Any
+    url: str,
+    timeout_s: float,
+    ca_file: Path | None = None,
+    credentials: FileCredentials | None = None,
+    **options: Any,
 ) -> "redis.Redis":
-    """A client whose every wait is bounded by `timeout_s`; answers are text."""
+    """A client whose every wait is bounded by `timeout_s`; answers are text.
+
+    Args:
+        url: the server's.
+        timeout_s: longest wait, seconds.
+        ca_file: CA certificates for rediss://.
+        credentials: who logs in, in place of whom the URL names.
+        options: further ones of redis-py.
+    """
     # A closed pooled connection deserves a second try; a slow answer does not.
     once_more = Retry(NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,))
     options = {"retry": once_more, **_options(url, timeout_s, ca_file), **options}
+    url = _logging_in(url, credentials, options)
     if is_sentinel(url):
         return connect_sentinel(url, **options)
     return redis.Redis.from_url(url, **options)
-
-
-def connect_async(url: str, timeout_s: float, ca_file: Path | None = None) -> "redis.asyncio.Redis":
-    """The same for an event loop."""
-    import redis.asyncio as redis_asyncio
-
-    options = _options(url, timeout_s, ca_file)
-    if is_sentinel(url):
-        return connect_sentinel_async(url, **options)
-    return redis_asyncio.Redis.from_url(url, **options)
 
 
 def _options(url: str, timeout_s: float, ca_file: Path | None) -> dict[str, Any]:
@@ -53,6 +58,14 @@ def _options(url: str, timeout_s: float, ca_file: Path | None) -> dict[str, Any]
     return options
 
 
+def _logging_in(url: str, credentials: FileCredentials | None, options: dict[str, Any]) -> str:
+    """Add credentials to redis-py's options, which take them only beside a URL that names nobody."""
+    if credentials is None:
+        return url
+    options["credential_provider"] = credentials
+    return without_login(url)
+
+
 def broker_client(settings: Settings, broker: str | None = None) -> "redis.Redis":
     """This process's client of a broker, of the one without a name if none is given.
 
@@ -63,22 +76,37 @@ def broker_client(settings: Settings, broker: str | None = None) -> "redis.Redis
 
 @lru_cache(maxsize=32)
 def _broker_client(settings: Settings, broker: str | None) -> "redis.Redis":
-    url = broker_url(settings, broker)
-    return connect(url, settings.broker_timeout_s, settings.broker_ca_file)
+    return _connect(settings, broker_access(settings, broker))
 
 
-def broker_url(settings: Settings, broker: str | None) -> str:
-    """URL of a broker with its credentials.
+def probe_client(settings: Settings, timeout_s: float) -> "redis.Redis":
+    """A client of its own for who asks whether the broker without a name answers, and how soon."""
+    access = broker_access(settings, None)
+    return connect(access.url, timeout_s, settings.broker_ca_file, credentials_of(access))
+
+
+def _connect(settings: Settings, access: Access, **options: Any) -> "redis.Redis":
+    timeout_s, ca_file = settings.broker_timeout_s, settings.broker_ca_file
+    return connect(access.url, timeout_s, ca_file, credentials_of(access), **options)
+
+
+def broker_access(settings: Settings, broker: str | None) -> Access:
+    """The way in to a broker.
 
     Raises:
         SettingsError: LANEWAY_BROKERS has none of this name.
     """
-    url = settings.broker_named(broker)
-    if url is None:
+    access = settings.broker_access(broker)
+    if access is None:
         raise SettingsError(
             f"LANEWAY_BROKERS names no broker {broker!r}. Add {broker}=redis://host:6379/0 to it."
         )
-    return url
+    return access
+
+
+def broker_url(settings: Settings, broker: str | None) -> str:
+    """Its URL alone; raises as `broker_access` does."""
+    return broker_access(settings, broker).url
 
 
 def lane_client(settings: Settings, queue: Queue) -> "redis.Redis":
@@ -114,15 +142,26 @@ def check_brokers(settings: Settings, catalogue: Catalogue) -> None:
 def link_client(settings: Settings, broker: str | None = None) -> "redis.Redis":
     """A client whose pool a worker's link takes its connections from: one try, plain bytes."""
     never = Retry(NoBackoff(), 0)
-    timeout_s, ca_file = settings.broker_timeout_s, settings.broker_ca_file
-    url = broker_url(settings, broker)
-    return connect(url, timeout_s, ca_file, retry=never, decode_responses=False)
+    access = broker_access(settings, broker)
+    return _connect(settings, access, retry=never, decode_responses=False)
 
 
 @lru_cache(maxsize=4)
 def result_client(settings: Settings) -> "redis.Redis":
     """This process's client of the result store."""
-    return connect(settings.results, settings.broker_timeout_s, settings.broker_ca_file)
+    return _connect(settings, settings.result_access)
+
+
+def result_client_async(settings: Settings) -> "redis.asyncio.Redis":
+    """A new client of the result store, for an event loop."""
+    import redis.asyncio as redis_asyncio
+
+    access = settings.result_access
+    options = _options(access.url, settings.broker_timeout_s, settings.broker_ca_file)
+    url = _logging_in(access.url, credentials_of(access), options)
+    if is_sentinel(url):
+        return connect_sentinel_async(url, **options)
+    return redis_asyncio.Redis.from_url(url, **options)
 
 
 def without_password(url: str) -> str:

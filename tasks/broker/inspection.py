@@ -61,7 +61,8 @@ def _snapshots(client: "redis.Redis") -> str | None:
 
     A user of its own may not: CONFIG shows passwords too, and Redis logs what it refuses.
     """
-    if client.connection_pool.connection_kwargs.get("username"):
+    given = client.connection_pool.connection_kwargs
+    if given.get("username") or getattr(given.get("credential_provider"), "username", None):
         return None
     try:
         return str(client.config_get("save").get("save", ""))

@@ -3,9 +3,13 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+import kombu
+from celery.app.amqp import AMQP
+
 from laneway.tasks.broker import keys
-from laneway.tasks.broker.client import broker_url, link_client
+from laneway.tasks.broker.client import broker_access, link_client
 from laneway.tasks.broker.commands import HoldOptions
+from laneway.tasks.broker.credentials import credentials_of
 from laneway.tasks.broker.link import LaneLink
 from laneway.tasks.broker.publish import Room
 from laneway.tasks.broker.sentinel import kombu_options, kombu_url
@@ -21,6 +25,23 @@ from laneway.tasks.settings import Settings
 
 TRANSPORT = f"{Transport.__module__}:{Transport.__qualname__}"
 SENTINEL_TRANSPORT = f"{SentinelTransport.__module__}:{SentinelTransport.__qualname__}"
+
+
+class Connection(kombu.Connection):
+    """kombu's, which takes its credentials from an option of its transport.
+
+    Celery hands on none in kombu's own way, but for a class without arguments in the URL.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        given = (options.get("transport_options") or {}).get("credential_provider")
+        super().__init__(*args, **{"credential_provider": given, **options})
+
+
+class LanewayAmqp(AMQP):
+    """What Celery publishes and consumes with; on our connections."""
+
+    Connection = Connection
 
 
 def transport_of(settings: Settings, url: str) -> str | None:
@@ -103,9 +124,10 @@ def tls_options(settings: Settings, url: str) -> dict[str, Any] | None:
 
 
 def _options(settings: Settings, broker: str | None, timeout_s: float) -> dict[str, Any]:
-    url = broker_url(settings, broker)
+    access = broker_access(settings, broker)
     return {
-        **(kombu_options(url) if is_sentinel(url) else {}),
+        **(kombu_options(access.url) if is_sentinel(access.url) else {}),
+        "credential_provider": credentials_of(access),
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
         "socket_keepalive": True,

@@ -19,19 +19,26 @@ from redis.exceptions import NoScriptError, RedisError
 
 from laneway.tasks.broker.beginnings import BEGINNINGS
 from laneway.tasks.broker.client import without_password
+from laneway.tasks.broker.credentials import credentials_of
 from laneway.tasks.broker.scripting import run, script
 from laneway.tasks.broker.sentinel import connect_sentinel
 from laneway.tasks.broker.transport import new_connection
-from laneway.tasks.redis_urls import is_sentinel
+from laneway.tasks.redis_urls import is_sentinel, without_login
+from laneway.tasks.settings_urls import Access
 
 STORE = script("store_result")
 LARGEST_BYTES = RedisBackend._MAX_STR_VALUE_SIZE  # noqa: SLF001 - Redis's own limit
 
 
-def backend_url(url: str) -> str:
-    """What Celery is to be told of the Redis of this URL as its result backend."""
-    kind = SentinelResultBackend if is_sentinel(url) else ResultBackend
-    return f"{__name__}:{kind.__name__}+{url}"
+def result_backend(access: Access) -> dict[str, Any]:
+    """Celery's configuration for results in this Redis."""
+    kind = SentinelResultBackend if is_sentinel(access.url) else ResultBackend
+    credentials = credentials_of(access)
+    url = access.url if credentials is None else without_login(access.url)
+    return {
+        "result_backend": f"{__name__}:{kind.__name__}+{url}",
+        "redis_backend_credential_provider": credentials,
+    }
 
 
 class ResultBackend(RedisBackend):

