@@ -89,6 +89,12 @@ class LockedRedis:
         with self.server.client() as admin:
             return len(admin.client_list("pubsub"))
 
+    def failed_logins(self) -> int:
+        """How many were refused for their password."""
+        with self.server.client() as admin:
+            log = admin.acl_log(128)
+        return sum(int(entry["count"]) for entry in log if entry["reason"] == "auth")
+
     def forget_failed_logins(self) -> None:
         """A guarded server's refusals fail a test; a login by an old password is none of them."""
         with suppress(redis.exceptions.ConnectionError), self.server.client() as admin:
