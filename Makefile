@@ -94,7 +94,7 @@ chart: setup ## Make schema and README of the chart's values anew
 .PHONY: golden
 golden: setup ## Render the examples of the chart anew into tests/chart/golden
 	@sh tools/chart_tools.sh
-	@PYTHONPATH=tests/chart:tools $(BIN)/python -m golden
+	@PYTHONPATH=tests $(BIN)/python -m chart.golden
 
 .PHONY: rules
 rules: setup ## Make the rule files of the chart anew from observability/mixin

@@ -64,6 +64,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--redis-server", metavar="PATH", help="Redis or Valkey to test against")
     for name in ("prometheus", "promtool", "otelcol"):
         parser.addoption(f"--{name}", metavar="PATH", help=f"{name} for tests/observed")
+    for name in ("helm", "kubeconform", "kube-score"):
+        parser.addoption(f"--{name}", metavar="PATH", help=f"{name} for tests/chart")
 
 
 def pytest_configure(config: pytest.Config) -> None:
