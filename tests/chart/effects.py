@@ -1,0 +1,15 @@
+"""The table of every value of the chart: one that is not the default, and what it does.
+
+A value that does nothing has no row that passes, and a test fails for a value without a row.
+"""
+
+from chart.effects_external import EXTERNAL
+from chart.effects_gateway import GATEWAY
+from chart.effects_lanes import LANES
+from chart.effects_platform import PLATFORM
+from chart.effects_seen import SEEN
+
+PARTS = {**PLATFORM, **EXTERNAL, **GATEWAY, **SEEN}
+"""By the value's path. The fields of lanes are in a table of their own, LANES."""
+
+__all__ = ["LANES", "PARTS"]
