@@ -89,7 +89,7 @@ securityContext:
   projected:
     defaultMode: 0440
     sources:
-      {{- include "laneway.secretSources" . | nindent 6 }}
+      {{- include "laneway.secretSources" . | default "[]" | nindent 6 }}
 {{- end -}}
 
 {{/* The Secrets that a process reads, each as a file of a setting's name. */}}
@@ -164,6 +164,12 @@ readinessProbe:
 {{- $spread = append $spread (merge (dict "labelSelector" (dict "matchLabels" $selector)) .) -}}
 {{- end -}}
 {{- toYaml $spread -}}
+{{- end -}}
+
+{{/* How a Deployment replaces its pods. The default's rollingUpdate, over which values are merged, is
+     nothing that Kubernetes takes beside another type. */}}
+{{- define "laneway.strategy" -}}
+{{- toYaml (ternary . (omit . "rollingUpdate") (eq (default "RollingUpdate" .type) "RollingUpdate")) -}}
 {{- end -}}
 
 {{/* A PodDisruptionBudget where there is more than one pod: (list (list $ COMPONENT [QUEUE]) NAME REPLICAS) */}}
