@@ -8,8 +8,11 @@ from chart.effects_gateway import GATEWAY
 from chart.effects_lanes import LANES
 from chart.effects_platform import PLATFORM
 from chart.effects_seen import SEEN
+from chart.effects_settings import SETTINGS
 
-PARTS = {**PLATFORM, **EXTERNAL, **GATEWAY, **SEEN}
+TABLES = (PLATFORM, SETTINGS, EXTERNAL, GATEWAY, SEEN)
+
+PARTS = {path: effect for table in TABLES for path, effect in table.items()}
 """By the value's path. The fields of lanes are in a table of their own, LANES."""
 
-__all__ = ["LANES", "PARTS"]
+__all__ = ["LANES", "PARTS", "TABLES"]

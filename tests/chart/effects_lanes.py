@@ -72,20 +72,23 @@ LANES: dict[str, Effect] = {
         lambda found: "storage" not in str(found),
     ),
     "mailAccess": Effect(
-        False, (SECRETS, POLICY), changed,
+        False,
+        (SECRETS, POLICY),
+        changed,
         given={"mail": {"host": "smtp", "username": "a", "existingSecret": "mail"}},
     ),
-    "terminationGracePeriodSeconds": Effect(
-        4_000, f"{POD} spec terminationGracePeriodSeconds"
-    ),
+    "terminationGracePeriodSeconds": Effect(4_000, f"{POD} spec terminationGracePeriodSeconds"),
     "allowShortDrain": Effect(
-        True, f"{CATALOGUE} drainSeconds", 5,
-        given={"queueDefaults": {"drainSeconds": 5}},
+        True,
+        f"{CATALOGUE} drainSeconds",
+        5,
+        given={"queues": {"reports": {"drainSeconds": 5}}},
         instead="queues.reports.drainSeconds is 5",
     ),
     "resources": Effect(
-        {"limits": {"memory": "3Gi", "example.org/gpu": 1}}, f"{WORKER} resources limits"
-        , {"memory": "3Gi", "example.org/gpu": 1},
+        {"limits": {"memory": "3Gi", "example.org/gpu": 1}},
+        f"{WORKER} resources limits",
+        {"memory": "3Gi", "example.org/gpu": 1},
     ),
     "strategy": Effect(
         {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
@@ -98,9 +101,10 @@ LANES: dict[str, Effect] = {
     "topologySpreadConstraints": Effect(
         [_SPREAD],
         f"{POD} spec topologySpreadConstraints",
-        lambda found: [one | {"labelSelector": None} for one in found]
-        == [_SPREAD | {"labelSelector": None}]
-        and found[0]["labelSelector"]["matchLabels"]["laneway/queue"] == "reports",
+        lambda found: (
+            [one | {"labelSelector": None} for one in found] == [_SPREAD | {"labelSelector": None}]
+            and found[0]["labelSelector"]["matchLabels"]["laneway/queue"] == "reports"
+        ),
     ),
     "priorityClassName": Effect("urgent", f"{POD} spec priorityClassName"),
     "podLabels": Effect({"team": "a"}, f"{POD} metadata labels team", "a"),
@@ -108,12 +112,16 @@ LANES: dict[str, Effect] = {
     "extraEnv": Effect([{"name": "A", "value": "b"}], f"{WORKER} env A value", "b"),
     "extraVolumes": Effect([_VOLUME], f"{POD} spec volumes modules", _VOLUME),
     "extraVolumeMounts": Effect(
-        [_MOUNT], f"{WORKER} volumeMounts modules", _MOUNT,
+        [_MOUNT],
+        f"{WORKER} volumeMounts modules",
+        _MOUNT,
         given={"queueDefaults": {"extraVolumes": [_VOLUME]}},
     ),
     "podTemplate": Effect(
         {"spec": {"dnsPolicy": "None", "imagePullSecrets": [{"name": "pull"}]}},
         f"{POD} spec",
-        lambda spec: spec["dnsPolicy"] == "None" and has({"name": "pull"})(spec["imagePullSecrets"]),
+        lambda spec: (
+            spec["dnsPolicy"] == "None" and has({"name": "pull"})(spec["imagePullSecrets"])
+        ),
     ),
 }
