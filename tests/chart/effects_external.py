@@ -108,7 +108,7 @@ _REDIS: dict[str, Effect] = {
     "redis.external.username": Effect(
         "lanes",
         USERNAME,
-        given=_redis(),
+        given=_redis(existingSecret="passwords"),
     ),
     "redis.external.existingSecret": Effect(
         "passwords",
@@ -129,7 +129,9 @@ _REDIS: dict[str, Effect] = {
         given=_redis(url="rediss://redis:6380/0"),
     ),
     "redis.results.url": Effect("redis://results:6379/0", f"{SETTINGS} result_url"),
-    "redis.results.username": Effect("lanes", f"{SETTINGS} result_username", given=_results()),
+    "redis.results.username": Effect(
+        "lanes", f"{SETTINGS} result_username", given=_results(existingSecret="results")
+    ),
     "redis.results.existingSecret": Effect(
         "results", SECRETS, _file("result_password", "results", "password"), given=_results()
     ),

@@ -29,6 +29,11 @@
 {{- if ge (int $lane.softTimeLimit) (int $lane.timeLimit) }}
 - {{ printf "queues.%s.softTimeLimit is %d, not below its timeLimit of %d s, so a task would be killed before it is warned. Lower the one or raise the other." $name (int $lane.softTimeLimit) (int $lane.timeLimit) | quote }}
 {{- end }}
+{{- $lease := default 60 $lane.leaseSeconds }}
+{{- $timeout := default 5 $.Values.settings.broker_timeout_s }}
+{{- if le (float64 $lease) (addf $timeout 1) }}
+- {{ printf "queues.%s.leaseSeconds is %v, and a worker renews its lease each second and waits up to settings.broker_timeout_s of %v s for Redis's answer, so one that does not come would cost it the lease, and what it runs would start elsewhere too. Raise the one above the other and a second." $name $lease $timeout | quote }}
+{{- end }}
 {{- with $lane.autoscaling }}
 {{- if gt (int (default 1 .minReplicas)) (int (default 10 .maxReplicas)) }}
 - {{ printf "queues.%s.autoscaling.minReplicas is %d, above maxReplicas of %d. Lower the one or raise the other." $name (int .minReplicas) (int (default 10 .maxReplicas)) | quote }}
@@ -57,12 +62,28 @@
 
 {{- define "laneway.validate.redis" -}}
 {{- $redis := .Values.redis -}}
-{{- with $redis.external }}
-{{- if and .url (not (regexMatch "^(rediss?|sentinel)://" .url)) }}
-- {{ printf "redis.external.url is %q, no redis://, rediss:// or sentinel:// URL." .url | quote }}
+{{- $urls := dict "redis.external.url" $redis.external.url "redis.results.url" $redis.results.url }}
+{{- range $name, $other := $redis.others }}
+{{- $_ := set $urls (printf "redis.others.%s.url" $name) $other.url }}
 {{- end }}
-{{- if regexMatch "^[a-z]+://[^@/]*:[^@/]*@" .url }}
-- {{ "redis.external.url holds a password, which everybody could read in a ConfigMap. Put it into a Secret and name that in redis.external.existingSecret." | quote }}
+{{- range $place, $url := $urls }}
+{{- if and $url (not (regexMatch "^(rediss?|sentinel)://" $url)) }}
+- {{ printf "%s does not begin with redis://, rediss:// or sentinel://, which is all that workers can connect to. Correct it." $place | quote }}
+{{- end }}
+{{- if regexMatch "^[a-z]+://[^@/]*:[^@/]*@" $url }}
+- {{ printf "%s holds a password, which everybody could read in a ConfigMap. Put it into a Secret and name that in %sexistingSecret." $place (trimSuffix "url" $place) | quote }}
+{{- end }}
+{{- end }}
+{{- range $place := list "external" "results" }}
+{{- with get $redis $place }}
+{{- if and .username (not .existingSecret) }}
+- {{ printf "redis.%s.username is given without a password, and so nobody would log in as it. Name a Secret with the password in redis.%s.existingSecret, or remove the user." $place $place | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with $redis.external }}
+{{- if and (not .url) (or .username .existingSecret .caSecret) }}
+- {{ "redis.external.url is empty, so the release's own Redis is used, but a user, a Secret or a CA is given for another. Set the URL, or remove them." | quote }}
 {{- end }}
 {{- if and .url (eq .users "perRole") (not .existingSecret) }}
 - {{ "redis.external.users is perRole, which takes a password for each user. Name a Secret with one key a user in redis.external.existingSecret: `laneway acl` lists them." | quote }}
@@ -76,12 +97,14 @@
 - {{ "redis.embedded.existingSecret is given, and so is redis.external.url, in whose place no Redis is started. Remove one; the Secret of your own Redis goes into redis.external.existingSecret." | quote }}
 {{- end }}
 {{- end }}
-{{- range $name, $value := $redis.embedded.config }}
+{{- range $given, $value := $redis.embedded.config }}
+{{- /* Redis does not tell capitals apart. */}}
+{{- $name := lower $given }}
 {{- if or (and (eq $name "maxmemory-policy") (ne $value "noeviction")) (and (eq $name "appendonly") (ne $value "yes")) }}
-- {{ printf "redis.embedded.config.%s is %q, by which Redis would lose tasks. Leave it out: it is %s." $name $value (ternary "noeviction" "yes" (eq $name "maxmemory-policy")) | quote }}
+- {{ printf "redis.embedded.config.%s is %q, by which Redis would lose tasks. Leave it out: it is %s." $given $value (ternary "noeviction" "yes" (eq $name "maxmemory-policy")) | quote }}
 {{- end }}
 {{- if has $name (list "aclfile" "dir" "bind" "port" "maxmemory") }}
-- {{ printf "redis.embedded.config.%s is what the chart sets itself. Leave it out%s." $name (ternary "; redis.embedded.maxmemory sets it" "" (eq $name "maxmemory")) | quote }}
+- {{ printf "redis.embedded.config.%s is what the chart sets itself. Leave it out%s." $given (ternary "; redis.embedded.maxmemory sets it" "" (eq $name "maxmemory")) | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -129,6 +152,11 @@
 {{- if hasKey $labels $label }}
 - {{ printf "%s sets the label %s, by which pods are told apart. Remove it." $place $label | quote }}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- range $name, $lane := include "laneway.lanes" . | fromYaml }}
+{{- if hasKey ($lane.podTemplate.spec | default dict) "terminationGracePeriodSeconds" }}
+- {{ printf "queues.%s.podTemplate sets terminationGracePeriodSeconds, which nothing would hold against the lane's drain. Set queues.%s.terminationGracePeriodSeconds." $name $name | quote }}
 {{- end }}
 {{- end }}
 {{- with .Values.settingsSecret }}

@@ -1,0 +1,250 @@
+"""The table of what the chart refuses: values that contradict each other, and what is told of them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from laneway.tasks.broker.link import TEND_S
+from laneway.tasks.queues import Autoscaling, Queue
+from laneway.tasks.settings import Settings
+
+LEASE_S = Queue.model_fields["lease_seconds"].default
+TIMEOUT_S = int(Settings.model_fields["broker_timeout_s"].default)
+MOST = Autoscaling.model_fields["max_replicas"].default
+RENEWED_S = int(TEND_S)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Values that are refused for one reason."""
+
+    values: dict[str, Any]
+    told: str
+    """What the message has in it: the place and what is wrong there."""
+
+
+def _lane(**fields: Any) -> dict[str, Any]:
+    return {"queues": {"reports": fields}}
+
+
+def _external(**fields: Any) -> dict[str, Any]:
+    return {"redis": {"external": {"url": "redis://redis:6379/0", **fields}}}
+
+
+def _results(**fields: Any) -> dict[str, Any]:
+    return {"redis": {"results": {"url": "redis://results:6379/0", **fields}}}
+
+
+def _others(url: str) -> dict[str, Any]:
+    return {"redis": {"others": {"hot": {"url": url}}}}
+
+
+def _config(**directives: str) -> dict[str, Any]:
+    named = {name.replace("_", "-"): value for name, value in directives.items()}
+    return {"redis": {"embedded": {"config": named}}}
+
+
+_LABEL = {"metadata": {"labels": {"app.kubernetes.io/component": "mine"}}}
+_PASSWORD = "redis://laneway:hush@redis:6379/0"
+
+_OF_LANES = {
+    "no lane": Refusal(
+        {"queues": {"high-priority": None, "documents": None, "notifications": None}},
+        "queues: names no lane",
+    ),
+    "a grace that ends before the drain": Refusal(
+        _lane(terminationGracePeriodSeconds=629),
+        "queues.reports.terminationGracePeriodSeconds is 629, less than the lane's drain of 600 s and a "
+        "margin of 30 s",
+    ),
+    "a grace that ends before a short drain": Refusal(
+        _lane(drainSeconds=10, allowShortDrain=True, terminationGracePeriodSeconds=39),
+        "queues.reports.terminationGracePeriodSeconds is 39, less than the lane's drain of 10 s",
+    ),
+    "a grace by another way": Refusal(
+        _lane(podTemplate={"spec": {"terminationGracePeriodSeconds": 5}}),
+        "queues.reports.podTemplate sets terminationGracePeriodSeconds",
+    ),
+    "a drain that ends before a task": Refusal(
+        _lane(drainSeconds=599),
+        "queues.reports.drainSeconds is 599, less than its timeLimit of 600 s",
+    ),
+    "a soft limit at the hard one": Refusal(
+        _lane(softTimeLimit=600),
+        "queues.reports.softTimeLimit is 600, not below its timeLimit of 600 s",
+    ),
+    "a lease that one lost answer costs": Refusal(
+        _lane(leaseSeconds=TIMEOUT_S + RENEWED_S),
+        f"queues.reports.leaseSeconds is {TIMEOUT_S + RENEWED_S}, and a worker renews its lease each "
+        f"second and waits up to settings.broker_timeout_s of {TIMEOUT_S} s",
+    ),
+    "a wait that outlasts the lease": Refusal(
+        {
+            "settings": {"broker_timeout_s": LEASE_S - RENEWED_S},
+            "queues": {"documents": {"leaseSeconds": 90}, "notifications": {"leaseSeconds": 90}},
+        },
+        f"queues.high-priority.leaseSeconds is {LEASE_S}, and a worker renews its lease each second and "
+        f"waits up to settings.broker_timeout_s of {LEASE_S - RENEWED_S} s",
+    ),
+    "fewest above most": Refusal(
+        _lane(autoscaling={"minReplicas": 5, "maxReplicas": 4}),
+        "queues.reports.autoscaling.minReplicas is 5, above maxReplicas of 4",
+    ),
+    "fewest above the most that nobody gave": Refusal(
+        _lane(autoscaling={"minReplicas": MOST + 1}),
+        f"queues.reports.autoscaling.minReplicas is {MOST + 1}, above maxReplicas of {MOST}",
+    ),
+    "a broker that nobody named": Refusal(
+        _lane(broker="hot"), 'queues.reports.broker is "hot", which redis.others does not name'
+    ),
+    "a lane that begins as another": Refusal(
+        {"queues": {"documents-large": {}}},
+        "queues: documents is the beginning of documents-large",
+    ),
+    "a lane's name that makes too long a one": Refusal(
+        {"fullnameOverride": "f" * 40, "queues": {"reports-of-the-year": {}}},
+        f"queues: the workers of reports-of-the-year would be called {'f' * 40}-worker-reports-of-the-year"
+        ", which has 67 characters",
+    ),
+}
+
+_OF_REDIS = {
+    "no URL of a Redis": Refusal(
+        _external(url="http://redis"), "redis.external.url does not begin with redis://"
+    ),
+    "no URL of results": Refusal(
+        _results(url="unix:///redis"), "redis.results.url does not begin with redis://"
+    ),
+    "no URL of another": Refusal(
+        _others("hot:6379"), "redis.others.hot.url does not begin with redis://"
+    ),
+    "a password in a URL": Refusal(_external(url=_PASSWORD), "redis.external.url holds a password"),
+    "a password in that of results": Refusal(
+        _results(url=_PASSWORD), "redis.results.url holds a password"
+    ),
+    "a password in that of another": Refusal(
+        _others(_PASSWORD), "redis.others.hot.url holds a password"
+    ),
+    "a user without a password": Refusal(
+        _external(username="lanes"), "redis.external.username is given without a password"
+    ),
+    "a user of results without a password": Refusal(
+        _results(username="lanes"), "redis.results.username is given without a password"
+    ),
+    "a Secret for no Redis": Refusal(
+        _external(url="", existingSecret="passwords"), "redis.external.url is empty"
+    ),
+    "a CA for no Redis": Refusal(_external(url="", caSecret="ca"), "redis.external.url is empty"),
+    "users without passwords": Refusal(
+        _external(users="perRole"),
+        "redis.external.users is perRole, which takes a password for each",
+    ),
+    "one user of many": Refusal(
+        _external(users="perRole", username="lanes", existingSecret="passwords"),
+        "redis.external.username is given, and users is perRole",
+    ),
+    "two Redises": Refusal(
+        {
+            "redis": {
+                "external": {"url": "redis://redis:6379/0"},
+                "embedded": {"existingSecret": "passwords"},
+            }
+        },
+        "redis.embedded.existingSecret is given, and so is redis.external.url",
+    ),
+    "tasks evicted": Refusal(
+        _config(maxmemory_policy="allkeys-lru"),
+        'redis.embedded.config.maxmemory-policy is "allkeys-lru", by which Redis would lose tasks. '
+        "Leave it out: it is noeviction",
+    ),
+    "tasks evicted in capitals": Refusal(
+        _config(MaxMemory_Policy="volatile-ttl"),
+        'redis.embedded.config.MaxMemory-Policy is "volatile-ttl", by which Redis would lose tasks',
+    ),
+    "tasks not written": Refusal(
+        _config(appendonly="no"),
+        'redis.embedded.config.appendonly is "no", by which Redis would lose tasks. Leave it out: it is '
+        "yes",
+    ),
+    **{
+        f"{directive} of Redis": Refusal(
+            _config(**{directive: "x"}), f"redis.embedded.config.{directive} is what the chart sets"
+        )
+        for directive in ("aclfile", "dir", "bind", "port", "maxmemory")
+    },
+}
+
+_OF_PARTS = {
+    "two storages": Refusal(
+        {
+            "storage": {
+                "external": {"url": "s3://bucket"},
+                "embedded": {"existingSecret": "keys"},
+            }
+        },
+        "storage.embedded.existingSecret is given, and so is storage.external.url",
+    ),
+    "an endpoint of no storage": Refusal(
+        {"storage": {"external": {"endpoint": "https://s3.example.org"}}},
+        "storage.external.url is empty",
+    ),
+    "keys of no storage": Refusal(
+        {"storage": {"external": {"existingSecret": "keys"}}}, "storage.external.url is empty"
+    ),
+    "a login at the mail sink": Refusal(
+        {"mail": {"username": "lanes", "existingSecret": "mail"}}, "mail.host is empty"
+    ),
+    "a CA of the mail sink": Refusal({"mail": {"caSecret": "ca"}}, "mail.host is empty"),
+    "a login without a password": Refusal(
+        {"mail": {"host": "smtp", "username": "lanes"}},
+        "mail.username and mail.existingSecret belong together",
+    ),
+    "a password without a login": Refusal(
+        {"mail": {"host": "smtp", "existingSecret": "mail"}},
+        "mail.username and mail.existingSecret belong together",
+    ),
+    "an Ingress of no host": Refusal(
+        {"gateway": {"ingress": {"enabled": True}}}, "gateway.ingress is enabled without hosts"
+    ),
+    **{
+        f"a label of the chart's in {place}": Refusal(
+            values, f"{place} sets the label app.kubernetes.io/component"
+        )
+        for place, values in {
+            "commonLabels": {"commonLabels": _LABEL["metadata"]["labels"]},
+            "gateway.podTemplate": {"gateway": {"podTemplate": _LABEL}},
+            "redis.embedded.podTemplate": {"redis": {"embedded": {"podTemplate": _LABEL}}},
+            "storage.embedded.podTemplate": {"storage": {"embedded": {"podTemplate": _LABEL}}},
+            "queues.reports.podTemplate": _lane(podTemplate=_LABEL),
+            "queues.reports.podLabels": _lane(podLabels=_LABEL["metadata"]["labels"]),
+        }.items()
+    },
+    "a Secret of settings without keys": Refusal(
+        {"settingsSecret": {"name": "keys"}},
+        "settingsSecret.name and settingsSecret.keys belong together",
+    ),
+    "keys of settings without a Secret": Refusal(
+        {"settingsSecret": {"keys": ["embedding_api_key"]}},
+        "settingsSecret.name and settingsSecret.keys belong together",
+    ),
+}
+
+REFUSALS: dict[str, Refusal] = {**_OF_LANES, **_OF_REDIS, **_OF_PARTS}
+
+TAKEN: dict[str, dict[str, Any]] = {
+    "a grace of drain and margin": _lane(terminationGracePeriodSeconds=630),
+    "a short drain that is allowed": _lane(drainSeconds=10, allowShortDrain=True),
+    "a drain as long as a task": _lane(drainSeconds=600),
+    "a soft limit below the hard one": _lane(softTimeLimit=599),
+    "a lease that outlives a lost answer": _lane(leaseSeconds=TIMEOUT_S + RENEWED_S + 1),
+    "a wait within the lease": {"settings": {"broker_timeout_s": LEASE_S - RENEWED_S - 1}},
+    "fewest as many as most": _lane(autoscaling={"minReplicas": MOST}),
+    "no fewest": _lane(autoscaling={"minReplicas": 0, "maxReplicas": 1}),
+    "a lane that begins with the letters of another": {"queues": {"documents2": {}}},
+    "a name of 63 characters": {
+        "fullnameOverride": "f" * 40,
+        "queues": {"r" * 15: {}, "high-priority": None},
+    },
+    "a user in a URL": _external(url="redis://laneway@redis:6379/0"),
+    "eviction as it is": _config(maxmemory_policy="noeviction", appendonly="yes"),
+}
+"""What is next to a refusal, and taken."""
