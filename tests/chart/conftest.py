@@ -2,6 +2,7 @@
 
 import pytest
 
+from chart.golden import VALUES
 from chart.programs import NAMES, MissingTool, program, schemas, use
 
 
@@ -20,3 +21,9 @@ def _tools() -> None:
             program(name)
     except MissingTool as missing:
         pytest.fail(str(missing))
+
+
+@pytest.fixture(params=VALUES)
+def values(request: pytest.FixtureRequest):
+    """The chart as it comes, then each example."""
+    return VALUES[request.param]

@@ -18,6 +18,11 @@ from chart.rendering import Rendered, render
 EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
 FOLDER = Path(__file__).parent / "golden"
 
+VALUES: dict[str, dict[str, Any]] = {"as it comes": {}} | {
+    path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in EXAMPLES
+}
+"""What the chart is rendered with in tests: nothing, and each example."""
+
 _RANDOM = re.compile(r"(lwy_)?[A-Za-z0-9]{20,43}")
 
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 import pytest
 import yaml
 
-from chart.golden import EXAMPLES, FOLDER, golden_file, golden_text
+from chart.golden import EXAMPLES, FOLDER, VALUES, golden_file, golden_text
 from chart.kube_score import IGNORED, Finding, findings
 from chart.programs import CHART, NEWEST, OLDEST
 from chart.rendering import Rendered, helm, notes, render
@@ -15,15 +15,6 @@ from laneway.tasks.queues import load_catalogue
 from laneway.tasks.settings import load_settings
 
 pytestmark = pytest.mark.chart
-
-VALUES = {"as it comes": {}} | {
-    path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in EXAMPLES
-}
-
-
-@pytest.fixture(params=VALUES)
-def values(request: pytest.FixtureRequest):
-    return VALUES[request.param]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -31,17 +31,15 @@ laneway/queue: {{ index . 2 }}
 {{- end }}
 {{- end -}}
 
-{{/* Labels of an object: as the selector's */}}
+{{/* Labels of an object: as the selector's. commonLabels win over what selects nothing. */}}
 {{- define "laneway.labels" -}}
 {{- $root := first . -}}
-{{- include "laneway.selector" . }}
-app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-app.kubernetes.io/part-of: laneway
-helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name (replace "+" "_" $root.Chart.Version) }}
-{{- with $root.Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $labels := include "laneway.selector" . | fromYaml -}}
+{{- $_ := set $labels "app.kubernetes.io/version" $root.Chart.AppVersion -}}
+{{- $_ := set $labels "app.kubernetes.io/managed-by" $root.Release.Service -}}
+{{- $_ := set $labels "app.kubernetes.io/part-of" "laneway" -}}
+{{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" $root.Chart.Name (replace "+" "_" $root.Chart.Version)) -}}
+{{- toYaml (merge dict $root.Values.commonLabels $labels) -}}
 {{- end -}}
 
 {{/* metadata of an object: (list $ NAME COMPONENT [QUEUE]) */}}
@@ -50,6 +48,12 @@ name: {{ index . 1 }}
 namespace: {{ (first .).Release.Namespace }}
 labels:
   {{- include "laneway.labels" (concat (list (first .)) (slice . 2)) | nindent 2 }}
+{{- end -}}
+
+{{/* metadata of an object with labels of its own: (list (list $ NAME COMPONENT) LABELS) */}}
+{{- define "laneway.metadataWith" -}}
+{{- $metadata := include "laneway.metadata" (first .) | fromYaml -}}
+{{- toYaml (merge (dict "labels" (merge dict (last .) $metadata.labels)) $metadata) -}}
 {{- end -}}
 
 {{/* An image: (dict "image" .Values.image "tag" DEFAULT) */}}
