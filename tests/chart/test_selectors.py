@@ -130,6 +130,19 @@ def test_whoever_a_policy_names_in_this_release_is_there_and_let_in(rendered) ->
     assert pairs
 
 
+def test_a_gateway_lets_in_who_may_call_it_and_who_may_read_its_metrics() -> None:
+    ours, monitoring = ({"namespaceSelector": {"matchLabels": {"a": name}}} for name in "bc")
+
+    def let_in(**policy: Any) -> list[Any]:
+        gateway = render({"networkPolicy": policy}).one("NetworkPolicy", "laneway-gateway")
+        (rule,) = gateway["spec"]["ingress"]
+        return [peer for peer in rule["from"] if "podSelector" not in peer]
+
+    assert let_in(gatewayFrom=[ours]) == [ours]
+    assert let_in(gatewayFrom=[ours], metricsFrom=[monitoring]) == [ours, monitoring]
+    assert {"namespaceSelector": {}} in let_in(metricsFrom=[monitoring])
+
+
 def test_common_labels_may_be_those_of_charts_and_those_by_which_a_monitor_is_found() -> None:
     on = {"enabled": True, "labels": {"release": "b"}}
     values = {

@@ -97,7 +97,7 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{/* Callers of the gateway, and who reads its metrics on the same port; everybody if anybody may. */}}
+{{/* Callers of the gateway, and who reads its metrics on the same port; everybody if everybody may call it. */}}
 {{- define "laneway.ingress.gateway" -}}
 {{- $policy := .Values.networkPolicy -}}
 - from:
