@@ -273,9 +273,14 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def own_access(self) -> Access:
+        """The way in to the broker that has no name, with the credentials that came separately."""
+        return access_to(self.broker_url, self.broker_username, self.broker_password)
+
+    @property
     def broker(self) -> str:
-        """Broker URL with the credentials that came separately; see `Access`."""
-        return access_to(self.broker_url, self.broker_username, self.broker_password).url
+        """Its URL; see `Access`."""
+        return self.own_access.url
 
     def broker_named(self, name: str | None) -> str | None:
         """URL of a broker; None if there is none of this name. See `broker_access`."""
@@ -288,7 +293,7 @@ class Settings(BaseSettings):
         Without a name, to the broker that has none.
         """
         if name is None:
-            return access_to(self.broker_url, self.broker_username, self.broker_password)
+            return self.own_access
         url = dict(self.brokers).get(name)
         return None if url is None else access_to(url, None, dict(self.broker_passwords).get(name))
 

@@ -103,6 +103,13 @@ class Access:
     username: str | None = None
     password: PasswordFile | None = None
 
+    @property
+    def url_with_password(self) -> str:
+        """For who cannot read a file, as stock Celery: the password is what was read at the start."""
+        if self.password is None:
+            return self.url
+        return access_to(self.url, None, SecretStr(self.password.get_secret_value())).url
+
 
 def access_to(url: str, username: str | None, password: SecretStr | None) -> Access:
     """Put a user and password that came separately to a URL, unless it holds a password itself."""

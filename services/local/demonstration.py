@@ -15,6 +15,7 @@ from rich.text import Text
 from laneway.services.local.gateway_client import GatewayClient, GatewayRefused
 from laneway.services.local.platform import Platform
 from laneway.services.local.samples import SAMPLES, Sample
+from laneway.tasks.settings_urls import Access
 
 WAIT_LIMIT_S = 120.0
 POLL_S = 0.3
@@ -170,11 +171,13 @@ class _Visit:
             raise _Stopped
 
 
-def celery_sender(broker: str, results: str) -> Callable[[str, str, dict[str, Any]], str]:
+def celery_sender(broker: Access, results: Access) -> Callable[[str, str, dict[str, Any]], str]:
     """A producer that knows Celery alone; see `Place.send`."""
     from celery import Celery
 
-    app = Celery(broker=broker, backend=results, set_as_current=False)
+    app = Celery(
+        broker=broker.url_with_password, backend=results.url_with_password, set_as_current=False
+    )
 
     def send(queue: str, task: str, kwargs: dict[str, Any]) -> str:
         return str(app.send_task(task, kwargs=kwargs, queue=queue).id)

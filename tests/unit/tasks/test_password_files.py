@@ -48,6 +48,13 @@ def test_a_password_from_a_file_is_in_no_url_and_read_at_each_login(secret) -> N
     assert credentials_of(settings.broker_access("own")) is None
 
 
+def test_who_knows_celery_alone_is_given_the_password_in_the_url(secret) -> None:
+    settings = load_settings(broker_url="redis://broker:1/0", broker_username="me")
+    assert settings.own_access.url_with_password == "redis://me:one@broker:1/0"
+    settings = load_settings(broker_url="redis://:own@broker:1/0")
+    assert settings.own_access.url_with_password == "redis://:own@broker:1/0"
+
+
 def test_results_on_the_brokers_server_have_its_file(secret) -> None:
     secret.forget("result_password")
     settings = load_settings(broker_url="redis://broker:1/0", result_url="redis://broker:1/1")
