@@ -85,7 +85,7 @@ def try_platform(
         token=None if token_file is None else token_file.read_text("utf-8").strip(),
         mail_to=mail_to,
         wait_s=wait,
-        send=celery_sender(settings.own_access, settings.result_access) if producer else None,
+        send=celery_sender(settings) if producer else None,
     )
     stop, _ = stop_events()
     raise typer.Exit(0 if demonstrate(place, terminal(sys.stdout), stop) else 1)

@@ -15,7 +15,8 @@ from rich.text import Text
 from laneway.services.local.gateway_client import GatewayClient, GatewayRefused
 from laneway.services.local.platform import Platform
 from laneway.services.local.samples import SAMPLES, Sample
-from laneway.tasks.settings_urls import Access
+from laneway.tasks.redis_urls import is_sentinel
+from laneway.tasks.settings import Settings
 
 WAIT_LIMIT_S = 120.0
 POLL_S = 0.3
@@ -171,12 +172,19 @@ class _Visit:
             raise _Stopped
 
 
-def celery_sender(broker: Access, results: Access) -> Callable[[str, str, dict[str, Any]], str]:
+def celery_sender(settings: Settings) -> Callable[[str, str, dict[str, Any]], str]:
     """A producer that knows Celery alone; see `Place.send`."""
     from celery import Celery
 
-    app = Celery(
-        broker=broker.url_with_password, backend=results.url_with_password, set_as_current=False
+    from laneway.tasks.broker.options import tls_options
+    from laneway.tasks.broker.options import kombu_broker, kombu_options
+
+    access = settings.own_access
+    app = Celery(set_as_current=False)
+    app.conf.update(
+        broker_url=kombu_broker(access.url_with_password),
+        broker_transport_options=kombu_options(access.url) if is_sentinel(access.url) else {},
+        broker_use_ssl=tls_options(settings, access.url),
     )
 
     def send(queue: str, task: str, kwargs: dict[str, Any]) -> str:

@@ -17,12 +17,20 @@ from cluster.kube import CHART, ROOT, run
 
 STOCK = "localhost/laneway-stock:dev"
 PROMETHEUS = "localhost/laneway-prometheus:dev"
+REDIS_TLS = "localhost/laneway-redis-tls:dev"
+"""Debian's, which speaks TLS; that of the wheel does not."""
 
 REDIS = """
 FROM {base}
 COPY redis-server /usr/local/bin/
 USER 10001
 CMD ["redis-server"]
+"""
+TLS = """
+FROM {base}
+USER root
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server
+USER 10001
 """
 PROGRAM = """
 FROM scratch
@@ -66,6 +74,7 @@ def main(image: str, base: str, *load: str) -> None:
         build(named("redis"), REDIS.format(base=base), redis.resolve()),
         build(named("storage"), PROGRAM.format(program="versitygw"), s3.resolve()),
         build(STOCK, PLAIN.format(base=base)),
+        build(REDIS_TLS, TLS.format(base=base)),
         build(PROMETHEUS, PROGRAM.format(program="prometheus"), prometheus.resolve()),
     ]
     run(*load, *names, timeout_s=600)

@@ -15,8 +15,8 @@ from typing import Any
 from redis import Redis
 
 from cluster.images import named
-from cluster.kube import Space, name_of, run, wait_until
-from cluster.release import CONTAINED, RESTRICTED, SECURITY, Release, namespace, stock_pod
+from cluster.kube import CHART, Space, name_of, run, wait_until
+from cluster.release import CONTAINED, RESTRICTED, SECURITY, Release, merged, namespace, stock_pod
 from faults.ledger import Ledger
 
 TASKS = Path(__file__).parents[1] / "task_modules" / "ledger_tasks.py"
@@ -186,8 +186,8 @@ class Arena:
 
 
 @contextmanager
-def open_arena(name: str, image: str, **changes: Any) -> Iterator[Arena]:
-    """The release, its ledger and a producer, up and ready."""
+def open_arena(name: str, image: str, chart: Path = CHART, workers: int = 4) -> Iterator[Arena]:
+    """The release of a chart, its ledger and a producer, up and ready."""
     with namespace(f"{name}-ledger") as beside, namespace(name, RESTRICTED) as space:
         beside.apply(*ledger_objects())
         beside.kubectl("wait", "--for=condition=Ready", "pod/ledger", "--timeout=60s")
@@ -197,8 +197,9 @@ def open_arena(name: str, image: str, **changes: Any) -> Iterator[Arena]:
         producer = stock_pod("producer", ["sleep", "36000"], **{"laneway/producer": "true"})
         producer["spec"]["nodeSelector"] = {"kubernetes.io/hostname": first_node()}
         space.apply(producer)
-        release = Release(space, image, values={**values(url), **changes})
-        release.install()
+        given = merged(values(url), {"queues": {LANE: {"replicas": workers}}})
+        release = Release(space, image, values=given)
+        release.install(chart=chart)
         space.kubectl("wait", "--for=condition=Ready", "pod/producer", "--timeout=60s")
         with beside.reach("ledger", 6390) as place:
             yield Arena(release, url, Place(f"redis://{place}/0"))

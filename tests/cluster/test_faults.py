@@ -2,35 +2,18 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
 
 from cluster import nodes
 from cluster.kube import name_of, run, wait_until
 from cluster.ledger_space import Arena, open_arena
-from faults.ledger import Ledger, Verdict, percentile
+from cluster.verdicts import COLUMNS, Table, nothing_cut, nothing_lost
+from faults.ledger import Ledger
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 HURT = "node-2"
-COLUMNS = "| fault | injected | accepted | ran | lost | repeated, in flight | repeated, no cause | dead letters | recovery p50 / p99, s |"
-
-
-@dataclass
-class Table:
-    """One row a fault."""
-
-    rows: list[str] = field(default_factory=list)
-
-    def add(self, fault: str, injected: int, verdict: Verdict, dead: int = 0) -> None:
-        recovered = [percentile(verdict.recoveries_s, share) for share in (0.5, 0.99)]
-        told = " / ".join("-" if one is None else f"{one:.1f}" for one in recovered)
-        cells = (
-            *(fault, injected, verdict.accepted, verdict.ran, len(verdict.lost)),
-            *(verdict.repeated_in_flight, verdict.repeated_without_cause, dead, told),
-        )
-        self.rows.append(f"| {' | '.join(map(str, cells))} |")
 
 
 @pytest.fixture(scope="module")
@@ -56,17 +39,6 @@ def whole(arena: Arena) -> None:
         arena.space.kubectl("rollout", "restart", "deployment/laneway-worker-work")
         arena.space.kubectl("rollout", "status", "deployment/laneway-worker-work", "--timeout=180s")
     assert nodes.on(arena.space, HURT, arena.lane)
-
-
-def nothing_lost(verdict: Verdict) -> None:
-    assert verdict.lost == ()
-    assert verdict.repeated_without_cause == 0
-
-
-def nothing_cut(verdict: Verdict) -> None:
-    nothing_lost(verdict)
-    assert verdict.repeated_in_flight == 0
-    assert verdict.attempts == verdict.accepted
 
 
 def test_deleted_pods_finish_what_they_run(arena: Arena, table: Table) -> None:

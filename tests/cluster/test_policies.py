@@ -27,7 +27,7 @@ with ThreadPoolExecutor(len(places)) as pool:
     print(json.dumps(dict(zip(places, pool.map(opens, places.values())))))
 """
 
-# Who opens a connection to whom; every pair that is not here is refused.
+# Who opens a connection to whom; every pair that is not here is refused. Nobody is asked of itself.
 MAY = {
     "worker documents": {"redis", "storage", "dns"},
     "worker high-priority": {"redis", "storage", "mail-sink", "dns"},
@@ -36,12 +36,35 @@ MAY = {
     "redis": set(),
     "storage": set(),
     "mail-sink": set(),
-    "producer": {"redis", "gateway", "dns", "metrics", "api", "outside"},
-    "stranger": {"gateway", "dns", "metrics", "api", "outside"},
-    "stranger elsewhere": {"gateway", "dns", "metrics", "api", "outside"},
-    "producer elsewhere": {"gateway", "dns", "metrics", "api", "outside"},
+    "producer": {"redis", "gateway", "dns", "api", "outside"},
+    "stranger": {"dns", "api", "outside"},
+    "monitor": {"dns", "api", "outside"},
+    "monitor elsewhere": {"gateway", "metrics", "dns", "api", "outside"},
+    "producer elsewhere": {"dns", "api", "outside"},
+    "stranger elsewhere": {"dns", "api"},
 }
-EVERYBODY = ("redis", "storage", "mail-sink", "gateway", "metrics", "dns", "api", "outside")
+ITSELF = {
+    "worker notifications": "metrics",
+    "gateway": "gateway",
+    "redis": "redis",
+    "storage": "storage",
+    "mail-sink": "mail-sink",
+    "stranger elsewhere": "outside",
+}
+BESIDE = ("producer", "stranger", "monitor")
+
+
+@pytest.fixture(scope="module")
+def bare(bare: Release) -> Release:
+    """Producers may call the gateway, and monitors of another namespace read metrics; nobody else."""
+    apart = {"kubernetes.io/metadata.name": f"{bare.space.name}-elsewhere"}
+    producers = {"podSelector": {"matchLabels": {"laneway/producer": "true"}}}
+    monitors = {
+        "namespaceSelector": {"matchLabels": apart},
+        "podSelector": {"matchLabels": {"app": "monitor"}},
+    }
+    bare.upgrade({"networkPolicy": {"gatewayFrom": [producers], "metricsFrom": [monitors]}})
+    return bare
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +72,13 @@ def elsewhere(bare: Release) -> Iterator[Space]:
     """Another namespace, with a stranger, who answers anybody, and a producer by its own word."""
     with namespace(f"{bare.space.name}-elsewhere") as space:
         for place in (bare.space, space):
-            place.apply(stock_pod("stranger", ["python", "-m", "http.server", "8000"]))
-            producer = stock_pod("producer", ["sleep", "3600"], **{"laneway/producer": "true"})
-            place.apply(producer)
-            for name in ("stranger", "producer"):
-                place.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
+            place.apply(
+                stock_pod("stranger", ["python", "-m", "http.server", "8000"]),
+                stock_pod("producer", ["sleep", "3600"], **{"laneway/producer": "true"}),
+                stock_pod("monitor", ["sleep", "3600"], app="monitor"),
+            )
+            pods = [f"pod/{name}" for name in BESIDE]
+            place.kubectl("wait", "--for=condition=Ready", *pods, "--timeout=60s")
         yield space
 
 
@@ -91,12 +116,13 @@ def test_who_reaches_whom(
     bare: Release, elsewhere: Space, places: dict, image: str, who: str
 ) -> None:
     part, _, queue = who.partition(" ")
-    if part in {"stranger", "producer"}:
+    if part in BESIDE:
         space, pod = (elsewhere if queue else bare.space), part
     else:
         space, pod = bare.space, name_of(bare.pods(part, queue)[0])
     inside = "" if part in {"redis", "storage"} else "own"
-    assert opened(space, pod, inside, places, image) == MAY[who]
+    others = {name: place for name, place in places.items() if name != ITSELF.get(who)}
+    assert opened(space, pod, inside, others, image) == MAY[who]
 
 
 @pytest.mark.parametrize("account", ["workers", "gateway", "redis", "storage", "mail-sink"])
@@ -109,6 +135,7 @@ def test_service_accounts_may_nothing(bare: Release, account: str) -> None:
         "selfsubjectaccessreviews.authorization.k8s.io",
     }
     own |= {"selfsubjectrulesreviews.authorization.k8s.io"}
+    own |= {"clustertrustbundles.certificates.k8s.io"}  # which Kubernetes lets every account read
     assert verbs <= own
     for question in ("get secrets", "list pods", "patch deployments", "create pods", "get leases"):
         told = run(
