@@ -176,8 +176,8 @@ def celery_sender(settings: Settings) -> Callable[[str, str, dict[str, Any]], st
     """A producer that knows Celery alone; see `Place.send`."""
     from celery import Celery
 
-    from laneway.tasks.broker.options import tls_options
-    from laneway.tasks.broker.options import kombu_broker, kombu_options
+    from laneway.tasks.broker.options import kombu_broker, tls_options
+    from laneway.tasks.broker.sentinel import kombu_options
 
     access = settings.own_access
     app = Celery(set_as_current=False)

@@ -182,10 +182,11 @@ def submit(gateway: GatewayClient, when: str) -> list[str]:
 def all_see(release: Release, new: dict[str, str]) -> bool:
     """Whether each pod's file holds the new password of its user."""
     code = "print(open('/etc/laneway/secrets/broker_password').read())"
-    pods = [(name_of(pod), "gateway") for pod in release.pods("gateway")]
-    for pod in release.pods("worker"):
-        pods.append((name_of(pod), f"worker-{pod['metadata']['labels']['laneway/queue']}"))
-    return all(release.space.python(pod, code).strip() == new[user] for pod, user in pods)
+    users = {name_of(pod): "gateway" for pod in release.pods("gateway")} | {
+        name_of(pod): f"worker-{pod['metadata']['labels']['laneway/queue']}"
+        for pod in release.pods("worker")
+    }
+    return all(release.space.python(pod, code).strip() == new[user] for pod, user in users.items())
 
 
 def started(space: Space) -> dict[str, int]:
