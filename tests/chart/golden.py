@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from chart.programs import CHART
-from chart.rendering import Rendered, render
+from chart.rendering import Rendered, render, texts
 
 EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
 FOLDER = Path(__file__).parent / "golden"
@@ -45,8 +45,8 @@ def golden_text(path: Path) -> str:
 
 def _settled(one: dict[str, Any]) -> dict[str, Any]:
     if one["kind"] == "Secret":
-        one["stringData"] = {key: _settled_text(text) for key, text in one["stringData"].items()}
-    if one["kind"] == "ConfigMap":
+        one["data"] = {key: _settled_text(text) for key, text in texts(one).items()}
+    elif one["kind"] == "ConfigMap":
         one["data"] = {key: _file_of(text) or text for key, text in one["data"].items()}
     if one["kind"] == "PrometheusRule":
         one["spec"]["groups"] = [

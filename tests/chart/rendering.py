@@ -5,6 +5,7 @@ Nothing here asks a cluster or a network: `lookup` finds nothing, schemas lie in
 
 import json
 import subprocess
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -66,6 +67,11 @@ class UniqueKeys(yaml.CSafeLoader):
         twice = [str(key) for key, count in keys.items() if count > 1]
         assert not twice, f"{', '.join(twice)} is given twice{node.start_mark}"
         return super().construct_mapping(node, deep)
+
+
+def texts(secret: Object) -> dict[str, str]:
+    """What a Secret holds, by key."""
+    return {key: b64decode(text).decode() for key, text in secret["data"].items()}
 
 
 def pod_of(one: Object) -> Object | None:

@@ -8,7 +8,7 @@ import pytest
 
 from chart.effect import put
 from chart.golden import VALUES
-from chart.rendering import Object, Rendered, render
+from chart.rendering import Object, Rendered, render, texts
 
 pytestmark = pytest.mark.chart
 
@@ -116,7 +116,7 @@ def test_no_secret_is_anywhere_but_in_a_secret(rendered) -> None:
     secrets = {
         text
         for one in rendered.all("Secret")
-        for key, text in one["stringData"].items()
+        for key, text in texts(one).items()
         if not key.endswith(".yaml")
     }
     elsewhere = json.dumps([one for one in rendered if one["kind"] != "Secret"])

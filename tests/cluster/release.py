@@ -42,7 +42,7 @@ class Release:
         waiting = ["--wait", "--timeout", f"{limit_s}s"]
         return self.space.helm(*how, *waiting, stdin=given, timeout_s=limit_s + 60)
 
-    def upgrade(self, values: Mapping[str, Any], limit_s: int = READY_S) -> str:
+    def upgrade(self, values: Mapping[str, Any], limit_s: int = 180) -> str:
         """Lay further values over the present ones."""
         self.values = merged(self.values, values)
         return self.install(limit_s=limit_s)

@@ -39,6 +39,7 @@ def test_a_fourth_lane_comes_by_values_alone(bare: Release) -> None:
 
 
 def test_a_lanes_concurrency_is_changed_without_touching_others(bare: Release) -> None:
+    gone(bare)
     lanes, gateways = of_lanes(bare), uids(bare.pods("gateway"))
     others = uids(bare.pods("redis")) | uids(bare.pods("storage")) | uids(bare.pods("mail-sink"))
     bare.upgrade({"queues": {"notifications": {"concurrency": 7}}})
