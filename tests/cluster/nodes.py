@@ -3,6 +3,8 @@
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,24 @@ def tool() -> Path:
 
 def kill_container(pod: dict[str, Any]) -> None:
     """SIGKILL to process 1 of a pod, from outside, as nobody inside can."""
+    _tell_container(pod, "kill", "-s", "SIGKILL")
+
+
+@contextmanager
+def frozen(pod: dict[str, Any]) -> Iterator[None]:
+    """All processes of a pod stand still meanwhile."""
+    _tell_container(pod, "pause")
+    try:
+        yield
+    finally:
+        _tell_container(pod, "resume")
+
+
+def _tell_container(pod: dict[str, Any], *words: str) -> None:
     number = number_of(pod["spec"]["nodeName"])
     container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
     socket = f"{STATE}/node-{number}/containerd.sock"
-    run("ctr", "--address", socket, "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", container)
+    run("ctr", "--address", socket, "-n", "k8s.io", "tasks", *words, container)
 
 
 def number_of(node: str) -> str:
