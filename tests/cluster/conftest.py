@@ -2,12 +2,39 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from cluster.kube import run
 from cluster.release import RESTRICTED, Release, namespace
+from cluster.verdicts import COLUMNS, Table
+
+TOLD = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[TOLD] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests measured."""
+    for line in terminalreporter.config.stash[TOLD]:
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def tell(pytestconfig: pytest.Config) -> Callable[..., None]:
+    """Have lines printed at the end."""
+    return lambda *lines: pytestconfig.stash[TOLD].extend(lines)
+
+
+@pytest.fixture(scope="module")
+def table(tell: Callable[..., None]) -> Iterator[Table]:
+    """The ledger's rows, a row a fault."""
+    table = Table()
+    yield table
+    tell("", COLUMNS, "|---" * 9 + "|", *table.rows)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -31,7 +32,16 @@ SERVER = ["redis-server", "--port", "0", "--tls-port", "6379", "--tls-auth-clien
 SERVER += [
     *("--tls-cert-file", "/tls/tls.crt", "--tls-key-file", "/tls/tls.key"),
     *("--tls-ca-cert-file", "/tls/ca.crt", "--aclfile", "/acl/users.acl"),
-    *("--appendonly", "yes", "--maxmemory-policy", "noeviction", "--dir", "/data"),
+    *(
+        "--protected-mode",
+        "no",
+        "--appendonly",
+        "yes",
+        "--maxmemory-policy",
+        "noeviction",
+        "--dir",
+        "/data",
+    ),
 ]
 
 
@@ -52,7 +62,7 @@ class Server:
 @pytest.fixture(scope="module")
 def server(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("redis")
-    passwords = {user: f"{user}-first" for user in USERS}
+    passwords = {user: token_hex(20) for user in USERS}
     for user, password in passwords.items():
         (folder / "passwords").mkdir(exist_ok=True)
         (folder / "passwords" / user).write_text(password)
@@ -145,7 +155,7 @@ def clients(server: Server) -> list[str]:
 
 def test_a_rotated_password_costs_no_task(release: Release, server: Server) -> None:
     changing = [user for user in USERS if user.startswith(("worker-", "gateway"))]
-    new = {user: f"{user}-second" for user in changing}
+    new = {user: token_hex(20) for user in changing}
     restarts = started(server.space)
     with release.gateway() as gateway:
         sent = submit(gateway, "before")

@@ -8,21 +8,12 @@ import pytest
 from cluster import nodes
 from cluster.kube import name_of, run, wait_until
 from cluster.ledger_space import Arena, open_arena
-from cluster.verdicts import COLUMNS, Table, nothing_cut, nothing_lost
+from cluster.verdicts import Table, nothing_cut, nothing_lost
 from faults.ledger import Ledger
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 HURT = "node-2"
-
-
-@pytest.fixture(scope="module")
-def table(request: pytest.FixtureRequest) -> Iterator[Table]:
-    """Printed when all faults are through."""
-    table = Table()
-    yield table
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    reporter.write_line("\n".join(["", COLUMNS, "|---" * 9 + "|", *table.rows]))
 
 
 @pytest.fixture(scope="module")

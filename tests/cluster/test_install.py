@@ -44,6 +44,14 @@ def test_all_pods_are_ready_within_a_minute(bare: Release) -> None:
     assert len(bare.pods("gateway")) == 2
 
 
+def test_python_itself_is_process_1_and_hears_the_signals(bare: Release) -> None:
+    code = "import os; print(os.readlink('/proc/1/exe'), open('/proc/1/cmdline').read())"
+    for part, command in {"worker": "worker", "gateway": "gateway"}.items():
+        told = bare.space.python(name_of(bare.pods(part)[0]), code)
+        assert "python" in told.split()[0].rpartition("/")[2]
+        assert command in told.split("\0")
+
+
 def test_documents_are_found_that_two_pods_wrote_at_once(bare: Release) -> None:
     contents = [(sample, content(sample.filename)) for sample in SAMPLES]
     with bare.gateway() as gateway:

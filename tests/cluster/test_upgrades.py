@@ -10,7 +10,7 @@ import pytest
 
 from cluster.kube import name_of, uids
 from cluster.ledger_space import Arena, open_arena
-from cluster.verdicts import COLUMNS, Table, nothing_cut
+from cluster.verdicts import Table, nothing_cut
 from faults.ledger import Ledger, percentile
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
@@ -26,15 +26,6 @@ DEPLOYMENT = "deployment/laneway-worker-work"
 def arena(image: str) -> Iterator[Arena]:
     with open_arena("upgrades", image, chart=PREVIOUS, workers=WORKERS) as arena:
         yield arena
-
-
-@pytest.fixture(scope="module")
-def table(request: pytest.FixtureRequest) -> Iterator[Table]:
-    """Printed when all upgrades are through."""
-    table = Table()
-    yield table
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    reporter.write_line("\n".join(["", COLUMNS, "|---" * 9 + "|", *table.rows]))
 
 
 def test_an_upgrade_from_the_previous_chart_costs_no_task(arena: Arena, table: Table) -> None:

@@ -12,6 +12,6 @@ for folder in {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platl
 END
 done
 rm -rf /usr/local/bin/pip* /usr/bin/pip* /usr/share/python-wheels /root/.config /root/.cache \
-    /etc/pip.conf /etc/xdg/pip /etc/apt /var/lib/apt /var/cache/apt /usr/bin/apt* /usr/lib/apt \
+    /etc/pip.conf /etc/xdg/pip /etc/apt /var/lib/apt /var/cache/apt /usr/bin/apt* /usr/bin/dpkg* /usr/lib/apt \
     /usr/share/doc /usr/share/man /usr/share/info /usr/share/locale /var/cache/debconf /var/log/* /tmp/* \
     /usr/include
