@@ -23,7 +23,8 @@ REDIS_TLS = "localhost/laneway-redis-tls:dev"
 REDIS = """
 FROM {base}
 USER root
-RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-tools
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-tools \\
+ && rm -rf /etc/redis
 COPY redis-server /usr/local/bin/
 USER 10001
 CMD ["redis-server"]

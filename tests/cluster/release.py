@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from cluster import nodes
 from cluster.images import STOCK
 from cluster.kube import CHART, Space, run, wait_until
 from laneway.services.local.gateway_client import GatewayClient
@@ -97,13 +98,17 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 def namespace(name: str, *labels: str) -> Iterator[Space]:
     """A namespace that is gone with all in it when the block ends."""
     space = Space(name)
-    run("kubectl", "delete", "namespace", name, "--ignore-not-found", timeout_s=300)
+    run("kubectl", "delete", "namespace", name, "--ignore-not-found", timeout_s=400)
+    nodes.recycle_volumes()
     run("kubectl", "create", "namespace", name)
     if labels:
         run("kubectl", "label", "namespace", name, *labels)
     try:
         yield space
     finally:
+        # Workers may drain for minutes; a namespace waits for as long as they might.
+        space.kubectl("delete", "deployments,statefulsets,jobs", "--all", "--wait=false")
+        space.kubectl("delete", "pods", "--all", "--grace-period=1", "--wait=false")
         run("kubectl", "delete", "namespace", name, "--wait=false")
 
 

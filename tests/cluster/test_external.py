@@ -22,7 +22,7 @@ ROLES = ("producer", "gateway", "worker", "ops", "admin", "observer")
 USERS = ["producer", "gateway", "worker-documents", "worker-high-priority"]
 USERS += ["worker-notifications", "ops", "admin", "observer"]
 WHEN = ("before", "while", "after")
-MAILS = 60
+MAILS = 25  # thrice; the sink keeps the last hundred
 COUNT = """
 import collections, email, json, pathlib
 mails = [email.message_from_bytes(one.read_bytes()) for one in pathlib.Path("/mails").glob("*.eml")]

@@ -7,7 +7,7 @@ appendfsync everysec
 save ""
 maxmemory {{ .Values.redis.embedded.maxmemory }}
 maxmemory-policy noeviction
-aclfile /etc/redis/acl/users.acl
+aclfile /etc/laneway/redis/acl/users.acl
 {{- range $name, $value := .Values.redis.embedded.config }}
 {{ $name }} {{ $value }}
 {{- end }}
@@ -32,7 +32,7 @@ spec:
   terminationGracePeriodSeconds: 60
   initContainers:
     - {{ include "laneway.container" (list . "users") | nindent 6 | trim }}
-      args: [acl, --redis, {{ $redis.version | quote }}, --passwords, /etc/redis/passwords, --out, /etc/redis/acl/users.acl]
+      args: [acl, --redis, {{ $redis.version | quote }}, --passwords, /etc/laneway/redis/passwords, --out, /etc/laneway/redis/acl/users.acl]
       env:
         - {name: LANEWAY_QUEUES_FILE, value: /etc/laneway/config/queues.yaml}
         - {name: LANEWAY_CONFIG_FILE, value: /etc/laneway/config/settings.yaml}
@@ -42,14 +42,14 @@ spec:
         limits: {memory: 512Mi}
       volumeMounts:
         - {name: laneway, mountPath: /etc/laneway/config, readOnly: true}
-        - {name: passwords, mountPath: /etc/redis/passwords, readOnly: true}
-        - {name: acl, mountPath: /etc/redis/acl}
+        - {name: passwords, mountPath: /etc/laneway/redis/passwords, readOnly: true}
+        - {name: acl, mountPath: /etc/laneway/redis/acl}
         - {name: tmp, mountPath: /tmp}
   containers:
     - name: redis
       image: {{ include "laneway.image" (dict "image" $redis.image "tag" "") }}
       imagePullPolicy: {{ $redis.image.pullPolicy }}
-      command: [redis-server, /etc/redis/redis.conf]
+      command: [redis-server, /etc/laneway/redis/redis.conf]
       securityContext:
         {{- toYaml .Values.containerSecurityContext | nindent 8 }}
       ports:
@@ -69,8 +69,8 @@ spec:
         {{- toYaml $redis.resources | nindent 8 }}
       volumeMounts:
         - {name: data, mountPath: /data}
-        - {name: config, mountPath: /etc/redis/redis.conf, subPath: redis.conf, readOnly: true}
-        - {name: acl, mountPath: /etc/redis/acl, readOnly: true}
+        - {name: config, mountPath: /etc/laneway/redis/redis.conf, subPath: redis.conf, readOnly: true}
+        - {name: acl, mountPath: /etc/laneway/redis/acl, readOnly: true}
         - {name: tmp, mountPath: /tmp}
   volumes:
     - name: config
