@@ -64,6 +64,7 @@ def values() -> dict[str, Any]:
         "queues": {**UNUSED, **lanes},
         "gateway": {"replicas": 1, **pods},
         "metrics": {"annotations": True},
+        "settings": {"broker_timeout_s": 2},
     }
 
 
@@ -84,6 +85,7 @@ def prometheus(seen: Release, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """In a namespace of its own, which may see the pods of the release."""
     rules = write_hurried_rules(tmp_path_factory.mktemp("rules"))
     with namespace("seen-by", RESTRICTED) as space:
+        seen.space.apply(*right_to_see_pods("seen-by"))
         space.apply(*prometheus_objects(seen.space.name, rules))
         space.kubectl("wait", "--for=condition=Ready", "pod/prometheus", "--timeout=60s")
         with space.reach("prometheus", 9090) as place:
@@ -95,13 +97,21 @@ def config_map(name: str, files: dict[str, str]) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": files}
 
 
-def prometheus_objects(watched: str, rules: list[Path]) -> list[dict[str, Any]]:
-    """A Prometheus, and the right to see the pods of a namespace."""
+def right_to_see_pods(whose: str) -> list[dict[str, Any]]:
+    """For the account `prometheus` of another namespace."""
+    group = "rbac.authorization.k8s.io"
+    named = {"apiVersion": f"{group}/v1", "metadata": {"name": "prometheus"}}
     rights = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}
-    kind = {"apiVersion": "rbac.authorization.k8s.io/v1"}
-    there = {"namespace": watched, "name": "prometheus"}
-    account = {"kind": "ServiceAccount", "name": "prometheus"}
-    role = {"kind": "Role", "name": "prometheus", "apiGroup": "rbac.authorization.k8s.io"}
+    account = {"kind": "ServiceAccount", "name": "prometheus", "namespace": whose}
+    role = {"kind": "Role", "name": "prometheus", "apiGroup": group}
+    return [
+        {**named, "kind": "Role", "rules": [rights]},
+        {**named, "kind": "RoleBinding", "subjects": [account], "roleRef": role},
+    ]
+
+
+def prometheus_objects(watched: str, rules: list[Path]) -> list[dict[str, Any]]:
+    """A Prometheus that scrapes a namespace."""
     words = ["--config.file=/config/prometheus.yml", "--storage.tsdb.path=/data"]
     container = {
         "name": "prometheus",
@@ -129,14 +139,6 @@ def prometheus_objects(watched: str, rules: list[Path]) -> list[dict[str, Any]]:
     service = {"selector": {"app": "prometheus"}, "ports": [{"port": 9090}]}
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "prometheus"}},
-        {**kind, "kind": "Role", "metadata": there, "rules": [rights]},
-        {
-            **kind,
-            "kind": "RoleBinding",
-            "metadata": there,
-            "subjects": [{**account, "namespace": "seen-by"}],
-            "roleRef": role,
-        },
         config_map("config", files | {path.name: path.read_text() for path in rules}),
         {"apiVersion": "v1", "kind": "Pod", "metadata": own, "spec": spec},
         {"apiVersion": "v1", "kind": "Service", "metadata": own, "spec": service},

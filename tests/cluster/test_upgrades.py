@@ -31,9 +31,10 @@ def arena(image: str) -> Iterator[Arena]:
 def test_an_upgrade_from_the_previous_chart_costs_no_task(arena: Arena, table: Table) -> None:
     before = uids(arena.workers())
     with arena.book() as ledger:
-        with arena.sending(200, 0.15, (0.5, 4)):
+        with arena.sending(150, 0.15, (0.5, 2)):
             time.sleep(3)
-            arena.release.install(limit_s=120)
+            # A new version has a new image; here the annotation has pods replaced.
+            arena.release.upgrade({"podAnnotations": {"example.org/version": "next"}})
             arena.space.kubectl("rollout", "status", DEPLOYMENT, "--timeout=120s")
         arena.settle(ledger)
         verdict = ledger.verdict()
@@ -45,7 +46,7 @@ def test_an_upgrade_from_the_previous_chart_costs_no_task(arena: Arena, table: T
 def test_twenty_rolling_upgrades_cost_no_task(arena: Arena, table: Table) -> None:
     pods: dict[str, dict[str, Any]] = {}
     with arena.book() as ledger:
-        with arena.sending(700, 0.4, (0.5, 4)):
+        with arena.sending(700, 0.4, (0.3, 2)):
             for _ in range(ROLLS):
                 arena.space.kubectl("rollout", "restart", DEPLOYMENT)
                 arena.space.kubectl("rollout", "status", DEPLOYMENT, "--timeout=180s")
