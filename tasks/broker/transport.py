@@ -232,6 +232,7 @@ class Transport(kombu_redis.Transport):
 
     Channel = Channel
     _loop: Any = None
+    _own_hub: Hub | None = None
     _deliveries = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -242,13 +243,24 @@ class Transport(kombu_redis.Transport):
     def loop(self) -> Any:
         """The event loop: the worker's, or one of its own for who drains events by hand."""
         if self._loop is None:
-            self.register_with_event_loop(self, Hub())
+            self._own_hub = Hub()
+            self.register_with_event_loop(self, self._own_hub)
         return self._loop
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Serve what is consumed in this loop."""
         self._loop = loop
         super().register_with_event_loop(connection, loop)
+
+    def close_connection(self, connection: Any) -> None:
+        """Close all channels, and the event loop if it is one of its own."""
+        try:
+            super().close_connection(connection)
+        finally:  # also when Redis is away: that is when kombu drops a transport and makes another
+            hub, self._own_hub = self._own_hub, None
+            if hub is not None:
+                self._loop = None
+                hub.close()  # last, as the channels look after their sockets in it until they end
 
     def drain_events(self, connection: Any, timeout: float | None = None) -> None:
         """Turn the loop until a message was delivered; raises TimeoutError after `timeout` s."""
