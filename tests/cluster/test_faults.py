@@ -39,9 +39,9 @@ def test_deleted_pods_finish_what_they_run(arena: Arena, table: Table) -> None:
                 time.sleep(3)
                 arena.space.kubectl("delete", "pod", name_of(arena.workers()[0]), "--wait=false")
         arena.settle(ledger)
-        verdict = ledger.verdict()
+        verdict, killed = ledger.verdict(), ledger.under_way()
     table.add("pod deleted", 5, verdict)
-    nothing_cut(verdict)
+    nothing_cut(verdict, killed)
 
 
 def test_a_drained_node_hands_over_in_order(arena: Arena, table: Table) -> None:
@@ -59,9 +59,9 @@ def test_a_drained_node_hands_over_in_order(arena: Arena, table: Table) -> None:
                 arena.all_ready()
                 run("kubectl", "uncordon", HURT)
         arena.settle(ledger)
-        verdict = ledger.verdict()
+        verdict, killed = ledger.verdict(), ledger.under_way()
     table.add("node drained", 2, verdict)
-    nothing_cut(verdict)
+    nothing_cut(verdict, killed)
 
 
 def test_what_a_killed_container_ran_is_run_by_another(arena: Arena, table: Table) -> None:

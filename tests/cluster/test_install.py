@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cluster.kube import Refused, name_of
+from cluster.kube import Refused, name_of, run
 from cluster.release import READY_S, Release, stock_pod
 from laneway.services.local.gateway_client import GatewayClient
 from laneway.services.local.samples import SAMPLES
@@ -42,6 +42,12 @@ def test_all_pods_are_ready_within_a_minute(bare: Release) -> None:
     assert READY_S <= 60  # what the installation waited for at most
     assert len(bare.pods("worker")) == 4
     assert len(bare.pods("gateway")) == 2
+
+
+def test_pods_of_a_part_are_spread_over_the_nodes(bare: Release) -> None:
+    nodes = json.loads(run("kubectl", "get", "nodes", "--output", "json"))["items"]
+    for pods in (bare.pods("worker", "documents"), bare.pods("gateway")):
+        assert len({pod["spec"]["nodeName"] for pod in pods}) == min(2, len(nodes))
 
 
 def test_python_itself_is_process_1_and_hears_the_signals(bare: Release) -> None:
@@ -129,7 +135,6 @@ def test_helm_test_fails_when_something_is_broken(bare: Release, what: str) -> N
     finally:
         bare.scale(part, pods)
         bare.upgrade({"tests": {"waitSeconds": 120}})
-    assert "Succeeded" in bare.test()
 
 
 def test_uninstall_leaves_the_volumes_and_says_so(bare: Release) -> None:

@@ -37,10 +37,10 @@ def test_an_upgrade_from_the_previous_chart_costs_no_task(arena: Arena, table: T
             arena.release.upgrade({"podAnnotations": {"example.org/version": "next"}})
             arena.space.kubectl("rollout", "status", DEPLOYMENT, "--timeout=120s")
         arena.settle(ledger)
-        verdict = ledger.verdict()
+        verdict, killed = ledger.verdict(), ledger.under_way()
     assert before.isdisjoint(uids(arena.workers())), "no worker was replaced: nothing was shown"
     table.add("helm upgrade from the previous chart", 1, verdict)
-    nothing_cut(verdict)
+    nothing_cut(verdict, killed)
 
 
 def test_twenty_rolling_upgrades_cost_no_task(arena: Arena, table: Table) -> None:
@@ -52,13 +52,13 @@ def test_twenty_rolling_upgrades_cost_no_task(arena: Arena, table: Table) -> Non
                 arena.space.kubectl("rollout", "status", DEPLOYMENT, "--timeout=180s")
                 pods |= {name_of(pod): pod for pod in arena.workers()}
         arena.settle(ledger)
-        verdict = ledger.verdict()
+        verdict, killed = ledger.verdict(), ledger.under_way()
         waits_s = sorted(starts_to_first_tasks_s(ledger, pods))
     assert len(pods) >= ROLLS * WORKERS
     table.add("rolling upgrade of the Deployment", ROLLS, verdict)
     shown = " / ".join(f"{percentile(waits_s, share) or 0:.0f}" for share in (0.5, 0.99))
     table.rows.append(f"Start of a pod's container to its first task, p50 / p99: {shown} s")
-    nothing_cut(verdict)
+    nothing_cut(verdict, killed)
 
 
 def starts_to_first_tasks_s(ledger: Ledger, pods: dict[str, dict[str, Any]]) -> Iterator[float]:
