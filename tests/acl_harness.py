@@ -86,13 +86,13 @@ def write_users(path: Path, scope: Scope, version: RedisVersion) -> None:
 
 
 @contextmanager
-def guarded_redis(folder: Path, scope: Scope) -> Iterator[GuardedRedis]:
+def guarded_redis(folder: Path, scope: Scope, **options: str) -> Iterator[GuardedRedis]:
     """A started server with the users of this scope."""
     with running_redis(folder / "plain") as plain:
         version = version_of(plain)
     file = folder / "users.acl"
     write_users(file, scope, version)
-    server = GuardedRedis(folder, aclfile=str(file))
+    server = GuardedRedis(folder, aclfile=str(file), **options)
     server.start()
     try:
         yield server

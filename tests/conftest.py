@@ -7,7 +7,14 @@ import pytest
 from hypothesis import settings
 
 from acl_union import rights_of_all_roles
-from redis_server import RedisServer, guard, running_redis, take_refusals, use_server
+from redis_server import (
+    RedisServer,
+    guard,
+    running_redis,
+    server_version,
+    take_refusals,
+    use_server,
+)
 
 settings.register_profile("thorough", max_examples=2_000, stateful_step_count=100, deadline=None)
 
@@ -72,4 +79,4 @@ def pytest_configure(config: pytest.Config) -> None:
     """Take the Redis that was named."""
     if binary := config.getoption("--redis-server"):
         use_server(Path(binary).resolve(strict=True))
-    guard(rights_of_all_roles())
+    guard(rights_of_all_roles(is_old=server_version() < (7,)))

@@ -34,6 +34,15 @@ def server_binary() -> Path:
     return _chosen[0] if _chosen else redis_binary()
 
 
+def server_version() -> tuple[int, ...]:
+    """Its version, as it says itself: `… v=6.2.14 …`."""
+    told = subprocess.run(
+        [server_binary(), "--version"], capture_output=True, text=True, check=True
+    )
+    numbers = told.stdout.partition(" v=")[2].partition(" ")[0]
+    return tuple(map(int, numbers.split(".")))
+
+
 def guard(rights: list[str]) -> None:
     """Let the default user of servers that start from here on do no more than these rules allow."""
     _rights[:] = [rights]

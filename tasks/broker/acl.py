@@ -111,8 +111,11 @@ def command_line(user: User, rules: Iterable[str], password: str) -> str:
 
 _BEGINNING = ("resetkeys", "resetchannels", "-@all", "on")
 
-DEFAULT_OFF_FILE = "user default off resetkeys resetchannels -@all"
-DEFAULT_OFF_COMMAND = "ACL SETUSER default off"
+# Nobody can be a user who is off. Its rights stay for Redis itself, which loads its append-only file as
+# this user and drops every transaction in it that the user may not do (redis#14541, valkey#3983).
+_OFF = "default off resetpass ~* &* +@all"
+DEFAULT_OFF_FILE = f"user {_OFF}"
+DEFAULT_OFF_COMMAND = f"ACL SETUSER {_OFF}"
 
 
 def script_commands(name: str) -> tuple[str, ...]:

@@ -212,6 +212,21 @@ def test_the_commands_make_the_same_users(tmp_path, catalogue) -> None:
             assert not allowed(client, "LPUSH side x")
 
 
+def test_a_restart_forgets_nothing_that_several_commands_wrote_in_one_step(
+    tmp_path, catalogue
+) -> None:
+    """Redis loads its append-only file as the default user, and dropped what that one may not do."""
+    with guarded_redis(tmp_path, scope_of(catalogue), appendonly="yes") as server:
+        with server.client() as client, client.pipeline() as step:
+            step.lpush("mail", "one").lpush("mail", "two").execute()
+            client.eval("redis.call('lpush', 'side', 'x'); redis.call('set', 'y', 'z')", 0)
+        server.stop()
+        server.start()
+        with server.client() as client:
+            assert client.lrange("mail", 0, -1) == ["two", "one"]
+            assert client.exists("side", "y") == 2
+
+
 def test_a_newer_redis_takes_the_rules_of_an_older(redis_server: RedisServer, catalogue) -> None:
     newest = version_of(redis_server)
     with redis_server.client() as client:

@@ -186,8 +186,8 @@ class Arena:
 
 
 @contextmanager
-def open_arena(name: str, image: str, chart: Path = CHART, workers: int = 4) -> Iterator[Arena]:
-    """The release of a chart, its ledger and a producer, up and ready."""
+def open_arena(name: str, image: str, chart: Path = CHART, **lane: Any) -> Iterator[Arena]:
+    """The release of a chart, with fields of its lane, its ledger and a producer, up and ready."""
     with namespace(f"{name}-ledger") as beside, namespace(name, RESTRICTED) as space:
         beside.apply(*ledger_objects())
         beside.kubectl("wait", "--for=condition=Ready", "pod/ledger", "--timeout=60s")
@@ -197,7 +197,7 @@ def open_arena(name: str, image: str, chart: Path = CHART, workers: int = 4) -> 
         producer = stock_pod("producer", ["sleep", "36000"], **{"laneway/producer": "true"})
         producer["spec"]["nodeSelector"] = {"kubernetes.io/hostname": first_node()}
         space.apply(producer)
-        given = merged(values(url), {"queues": {LANE: {"replicas": workers}}})
+        given = merged(values(url), {"queues": {LANE: lane}})
         release = Release(space, image, values=given)
         release.install(chart=chart)
         space.kubectl("wait", "--for=condition=Ready", "pod/producer", "--timeout=60s")

@@ -24,7 +24,9 @@ DEPLOYMENT = "deployment/laneway-worker-work"
 
 @pytest.fixture(scope="module")
 def arena(image: str) -> Iterator[Arena]:
-    with open_arena("upgrades", image, chart=PREVIOUS, workers=WORKERS) as arena:
+    # The upgrade replaces the trial Redis as well: the lease is the default's, which outlasts that.
+    lane = {"replicas": WORKERS, "leaseSeconds": 60}
+    with open_arena("upgrades", image, chart=PREVIOUS, **lane) as arena:
         yield arena
 
 

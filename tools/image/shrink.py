@@ -14,6 +14,11 @@ from py_compile import PycInvalidationMode
 UNUSED = (
     "pip",
     "pip-*.dist-info",
+    # What `venv` puts into an environment of Python 3.11; nothing depends on it.
+    "setuptools*",
+    "pkg_resources",
+    "_distutils_hack",
+    "distutils-precedence.pth",
     "**/tests",
     "**/*.pyi",
     "pyarrow/include",
