@@ -29,6 +29,8 @@ def user(
 ) -> Iterator[User]:
     folder = tmp_path_factory.mktemp("worker")
     with celery_user(module_redis, folder, LANE, queues_file=file) as running:
+        # A worker takes messages a moment before it hears remote control.
+        wait_for(lambda: running.app.control.ping(timeout=1), "it hears remote control")
         yield running
 
 
@@ -135,6 +137,7 @@ def test_a_grown_pool_runs_more_at_once(user, tmp_path: Path) -> None:
     for result in held:
         result.get(timeout=GET_S)
     asked(user, "pool_shrink", n=1)
+    wait_for(lambda: len(user.worker.pool_processes()) == 2, "two processes")
 
 
 def test_a_restart_of_the_pool_is_refused_unless_it_was_allowed(user) -> None:
