@@ -15,6 +15,7 @@ from redis_server import (
     take_refusals,
     use_server,
 )
+from secret_folder import LockedRedis, SecretFolder, locked_redis, mounted
 
 settings.register_profile("thorough", max_examples=2_000, stateful_step_count=100, deadline=None)
 
@@ -45,6 +46,19 @@ def module_redis(
     folder = tmp_path_factory.mktemp("redis")
     with running_redis(folder, guarded=guarded, appendonly="yes") as server:
         yield server
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[LockedRedis]:
+    """A Redis with a password, which `secret` holds."""
+    with locked_redis(tmp_path / "redis", "one") as server:
+        yield server
+
+
+@pytest.fixture
+def secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SecretFolder:
+    """A mounted Secret with the password of `locked`."""
+    return mounted(monkeypatch, tmp_path / "secret", broker_password="one")
 
 
 @pytest.fixture(autouse=True)

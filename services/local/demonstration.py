@@ -15,7 +15,6 @@ from rich.text import Text
 from laneway.services.local.gateway_client import GatewayClient, GatewayRefused
 from laneway.services.local.platform import Platform
 from laneway.services.local.samples import SAMPLES, Sample
-from laneway.tasks.redis_urls import is_sentinel
 from laneway.tasks.settings import Settings
 
 WAIT_LIMIT_S = 120.0
@@ -183,7 +182,7 @@ def celery_sender(settings: Settings) -> Callable[[str, str, dict[str, Any]], st
     app = Celery(set_as_current=False)
     app.conf.update(
         broker_url=kombu_broker(access.url_with_password),
-        broker_transport_options=kombu_options(access.url) if is_sentinel(access.url) else {},
+        broker_transport_options=kombu_options(access.url),
         broker_use_ssl=tls_options(settings, access.url),
     )
 

@@ -81,13 +81,14 @@ def _broker_client(settings: Settings, broker: str | None) -> "redis.Redis":
 
 def probe_client(settings: Settings, timeout_s: float) -> "redis.Redis":
     """A client of its own for who asks whether the broker without a name answers, and how soon."""
-    access = broker_access(settings, None)
-    return connect(access.url, timeout_s, settings.broker_ca_file, credentials_of(access))
+    return _connect(settings, settings.own_access, timeout_s)
 
 
-def _connect(settings: Settings, access: Access, **options: Any) -> "redis.Redis":
-    timeout_s, ca_file = settings.broker_timeout_s, settings.broker_ca_file
-    return connect(access.url, timeout_s, ca_file, credentials_of(access), **options)
+def _connect(
+    settings: Settings, access: Access, timeout_s: float | None = None, **options: Any
+) -> "redis.Redis":
+    wait_s = settings.broker_timeout_s if timeout_s is None else timeout_s
+    return connect(access.url, wait_s, settings.broker_ca_file, credentials_of(access), **options)
 
 
 def broker_access(settings: Settings, broker: str | None) -> Access:

@@ -126,7 +126,7 @@ def tls_options(settings: Settings, url: str) -> dict[str, Any] | None:
 def _options(settings: Settings, broker: str | None, timeout_s: float) -> dict[str, Any]:
     access = broker_access(settings, broker)
     return {
-        **(kombu_options(access.url) if is_sentinel(access.url) else {}),
+        **kombu_options(access.url),
         "credential_provider": credentials_of(access),
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import redis
 from redis.sentinel import Sentinel
 
-from laneway.tasks.redis_urls import SENTINEL, parse_sentinel
+from laneway.tasks.redis_urls import SENTINEL, is_sentinel, parse_sentinel
 
 
 def connect_sentinel(url: str, **options: Any) -> "redis.Redis":
@@ -45,5 +45,5 @@ def kombu_url(url: str) -> str:
 
 
 def kombu_options(url: str) -> dict[str, Any]:
-    """Kombu's transport options that go with the URL."""
-    return {"master_name": parse_sentinel(url).master}
+    """Kombu's transport options that go with the URL; none for one that names no Sentinels."""
+    return {"master_name": parse_sentinel(url).master} if is_sentinel(url) else {}

@@ -34,7 +34,7 @@ from laneway.tasks.errors import BrokerUnavailable
 from laneway.tasks.queues import load_catalogue
 from laneway.tasks.settings import current_settings, load_settings
 from lesson_harness import forget_results
-from secret_folder import LockedRedis, SecretFolder, locked_redis, mounted
+from secret_folder import LockedRedis, locked_redis, mounted
 from worker_harness import wait_for
 
 pytestmark = [
@@ -51,17 +51,6 @@ SEND = {"task": TASK, "kwargs": MAIL}
 USER = "laneway"
 REFUSED = (RedisError, OperationalError, BrokerUnavailable, AssertionError)
 """How each kind of client tells it; the doctor by a finding."""
-
-
-@pytest.fixture
-def locked(tmp_path) -> Iterator[LockedRedis]:
-    with locked_redis(tmp_path / "redis", "one") as server:
-        yield server
-
-
-@pytest.fixture
-def secret(monkeypatch, tmp_path) -> SecretFolder:
-    return mounted(monkeypatch, tmp_path / "secret", broker_password="one")
 
 
 def opened(url: str, **settings: Any) -> LanewayApp:

@@ -16,10 +16,10 @@ from redis import Redis
 
 from cluster.images import named
 from cluster.kube import CHART, Space, name_of, run, wait_until
+from cluster.objects import NO_OTHER_LANES, task_modules, with_task_modules
 from cluster.release import CONTAINED, RESTRICTED, SECURITY, Release, merged, namespace, stock_pod
 from faults.ledger import Ledger
 
-TASKS = Path(__file__).parents[1] / "task_modules" / "ledger_tasks.py"
 LANE = "work"
 SETTLED_S = 240
 
@@ -75,24 +75,18 @@ def lane_values(ledger_url: str) -> dict[str, Any]:
 def tasks_module(ledger_url: str) -> dict[str, Any]:
     """How a pod comes by the tasks, and learns where they write."""
     pod = {"fieldRef": {"fieldPath": "metadata.name"}}
-    return {
-        "extraEnv": [
-            {"name": "PYTHONPATH", "value": "/tasks"},
-            {"name": "FAULTS_LEDGER_URL", "value": ledger_url},
-            {"name": "FAULTS_WORKER", "valueFrom": pod},
-        ],
-        "extraVolumes": [{"name": "tasks", "configMap": {"name": "tasks"}}],
-        "extraVolumeMounts": [{"name": "tasks", "mountPath": "/tasks"}],
-    }
+    return with_task_modules(
+        {"name": "FAULTS_LEDGER_URL", "value": ledger_url},
+        {"name": "FAULTS_WORKER", "valueFrom": pod},
+    )
 
 
 def values(ledger_url: str) -> dict[str, Any]:
     """That lane alone; what holds data stays on the node that is never hurt."""
     safe = {"spec": {"nodeSelector": {"kubernetes.io/hostname": first_node()}}}
-    unused = dict.fromkeys(("high-priority", "documents", "notifications"))
     return {
         "taskModules": ["ledger_tasks"],
-        "queues": {**unused, LANE: lane_values(ledger_url)},
+        "queues": {**NO_OTHER_LANES, LANE: lane_values(ledger_url)},
         "redis": {"embedded": {"podTemplate": safe}},
         "storage": {"embedded": {"podTemplate": safe}},
         "gateway": {"replicas": 1, "podTemplate": safe, **tasks_module(ledger_url)},
@@ -192,8 +186,7 @@ def open_arena(name: str, image: str, chart: Path = CHART, **lane: Any) -> Itera
         beside.apply(*ledger_objects())
         beside.kubectl("wait", "--for=condition=Ready", "pod/ledger", "--timeout=60s")
         url = f"redis://ledger.{name}-ledger:6390/0"
-        tasks = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tasks"}}
-        space.apply({**tasks, "data": {TASKS.name: TASKS.read_text()}})
+        space.apply(task_modules("ledger_tasks"))
         producer = stock_pod("producer", ["sleep", "36000"], **{"laneway/producer": "true"})
         producer["spec"]["nodeSelector"] = {"kubernetes.io/hostname": first_node()}
         space.apply(producer)

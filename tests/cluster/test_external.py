@@ -1,6 +1,5 @@
 """A Redis of one's own: TLS, a user a part, and passwords that change under running workers."""
 
-import base64
 import json
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 
 from cluster.images import REDIS_TLS
 from cluster.kube import ROOT, Space, name_of, run, wait_until
+from cluster.objects import secret
 from cluster.release import CONTAINED, RESTRICTED, SECURITY, Release, namespace
 from laneway.services.local.gateway_client import GatewayClient
 
@@ -119,12 +119,6 @@ def server_objects(folder: Path) -> list[dict[str, Any]]:
         {**pod, "metadata": {"name": "redis", "labels": {"app": "redis"}}},
         {**service, "spec": {"selector": {"app": "redis"}, "ports": [{"port": 6379}]}},
     ]
-
-
-def secret(name: str, values: dict[str, str]) -> dict[str, Any]:
-    """A Secret."""
-    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
 
 
 @pytest.fixture(scope="module")

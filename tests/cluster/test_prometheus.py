@@ -14,6 +14,7 @@ import yaml
 from cluster import nodes
 from cluster.images import PROMETHEUS
 from cluster.kube import name_of, wait_until
+from cluster.objects import NO_OTHER_LANES, config_map, task_modules, with_task_modules
 from cluster.release import CONTAINED, RESTRICTED, SECURITY, Release, namespace, stock_pod
 from laneway.observability.headers import ENQUEUED_AT, PERIODIC
 from laneway.services.local.gateway_client import GatewayClient
@@ -25,8 +26,6 @@ from observed.servers import Prometheus, window
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 MODULES = ("lane_tasks", "fate_tasks")
-TASKS = Path(__file__).parents[1] / "task_modules"
-UNUSED = dict.fromkeys(("high-priority", "documents", "notifications"))
 ADD = {"x": 1, "y": 2}
 
 BREAK = """
@@ -51,17 +50,13 @@ redis.client_kill_filter(_type="normal", skipme=True)
 
 def values() -> dict[str, Any]:
     """The lanes of a day, with the annotations by which a Prometheus without operator scrapes."""
-    pods = {
-        "extraEnv": [{"name": "PYTHONPATH", "value": "/tasks"}],
-        "extraVolumes": [{"name": "tasks", "configMap": {"name": "tasks"}}],
-        "extraVolumeMounts": [{"name": "tasks", "mountPath": "/tasks"}],
-    }
+    pods = with_task_modules()
     shared = {**pods, "storageAccess": False, "mailAccess": False}
     lanes = {name: {**lane, **shared} for name, lane in LANES.items()}
     lanes["slow"]["replicas"] = 2
     return {
         "taskModules": list(MODULES),
-        "queues": {**UNUSED, **lanes},
+        "queues": {**NO_OTHER_LANES, **lanes},
         "gateway": {"replicas": 1, **pods},
         "metrics": {"annotations": True},
         "settings": {"broker_timeout_s": 2},
@@ -71,9 +66,8 @@ def values() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def seen(image: str) -> Iterator[Release]:
     with namespace("seen", RESTRICTED) as space:
-        files = {f"{name}.py": (TASKS / f"{name}.py").read_text() for name in MODULES}
         producer = stock_pod("producer", ["sleep", "36000"], **{"laneway/producer": "true"})
-        space.apply(config_map("tasks", files), producer)
+        space.apply(task_modules(*MODULES), producer)
         release = Release(space, image, values=values())
         release.install()
         space.kubectl("wait", "--for=condition=Ready", "pod/producer", "--timeout=60s")
@@ -90,11 +84,6 @@ def prometheus(seen: Release, tmp_path_factory: pytest.TempPathFactory) -> Itera
         space.kubectl("wait", "--for=condition=Ready", "pod/prometheus", "--timeout=60s")
         with space.reach("prometheus", 9090) as place:
             yield Prometheus(f"http://{place}")
-
-
-def config_map(name: str, files: dict[str, str]) -> dict[str, Any]:
-    """A ConfigMap of files."""
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": files}
 
 
 def right_to_see_pods(whose: str) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from lane_client import Hold, LaneClient, lane_client, once_each, write_catalogue
-from secret_folder import LockedRedis, SecretFolder, locked_redis, mounted
 from worker_harness import RunningWorker, running_worker, wait_for
 
 pytestmark = [
@@ -22,17 +21,6 @@ LANE = "tough"
 @pytest.fixture
 def hold(tmp_path) -> Hold:
     return Hold(tmp_path)
-
-
-@pytest.fixture
-def locked(tmp_path) -> Iterator[LockedRedis]:
-    with locked_redis(tmp_path / "redis", "one") as server:
-        yield server
-
-
-@pytest.fixture
-def secret(monkeypatch, tmp_path) -> SecretFolder:
-    return mounted(monkeypatch, tmp_path / "secret", broker_password="one")
 
 
 @pytest.fixture
