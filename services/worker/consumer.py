@@ -113,6 +113,13 @@ class LaneConsumer(Consumer):
             self.lane.link.attach(self.hub, self.deliver, self.room)
             self.timer.call_repeatedly(WAITED_LONG_S, self._give_back_what_waits)
             self.timer.call_repeatedly(RECALL_S, self._recall_revocations)
+        # Ready once remote control is heard too: kombu subscribes at the end of the first turn.
+        self.hub.call_soon(self.hub.call_soon, self._serve, self.connection)
+
+    def _serve(self, connection: Any) -> None:
+        """The loop turns and every subscription is sent, on this connection."""
+        if connection is self.connection and not self.lane.pulse.draining:
+            self.consuming(True)
 
     def cancel_task_queue(self, queue: str) -> None:
         """Take nothing from the lane until `add_task_queue`: somebody said so by remote control."""
@@ -344,10 +351,9 @@ class PulseStep(bootsteps.StartStopStep):
     requires = (Tasks,)
 
     def start(self, c: LaneConsumer) -> None:
-        """The consumer is connected and asks for messages from here on."""
+        """The consumer is connected."""
         pulse = c.lane.pulse
         pulse.tick()
-        c.consuming(True)
         c.timer.call_repeatedly(TICK_S, lambda: c.lane.metrics.loop_lag.observe(pulse.tick()))
         c.timer.call_repeatedly(PRUNE_S, c.prune)
 

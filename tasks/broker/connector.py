@@ -6,8 +6,10 @@ limits, probes and the tasks' own answers going meanwhile.
 
 import os
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any
@@ -40,6 +42,36 @@ class Pair:
     reconciled: Reconciled
 
 
+class Doorbell:
+    """Rung in any thread, answered in that of an event loop."""
+
+    def __init__(self) -> None:
+        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        # Not before the last thread that may ring it is gone, since it holds this object.
+        weakref.finalize(self, os.close, self._fd).atexit = False
+        self._loop: Any = None
+
+    def attach(self, loop: Any, answer: Callable[[], None]) -> None:
+        """Have `loop` call `answer` when it was rung, be it once or more often."""
+        self._loop = loop
+        loop.add_reader(self._fd, self._on_readable, answer)
+
+    def detach(self) -> None:
+        """Be answered no more."""
+        if self._loop is not None:
+            with suppress(OSError):  # the loop is closed
+                self._loop.remove(self._fd)
+            self._loop = None
+
+    def ring(self) -> None:
+        """Have it answered soon."""
+        os.eventfd_write(self._fd, 1)
+
+    def _on_readable(self, answer: Callable[[], None]) -> None:
+        os.eventfd_read(self._fd)
+        answer()
+
+
 class Connector:
     """Connects once at a time, tries until it succeeds, and tells in the loop's thread."""
 
@@ -49,7 +81,7 @@ class Connector:
         self._ledger = ledger
         self._on_pair: Callable[[Pair], None] | None = None
         self._on_failure: Callable[[Exception], None] | None = None
-        self._doorbell = -1
+        self._doorbell = Doorbell()
         self._outcomes: deque[tuple[Wire, Waiter, Any] | Exception] = deque()
         self._connecting = False
         self._ended = False
@@ -62,9 +94,7 @@ class Connector:
     ) -> None:
         """Tell `on_pair` and `on_failure` in the thread of `loop`."""
         self._on_pair, self._on_failure = on_pair, on_failure
-        if self._doorbell < 0:
-            self._doorbell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        loop.add_reader(self._doorbell, self._on_doorbell)
+        self._doorbell.attach(loop, self._take_outcomes)
 
     def connect(self) -> None:
         """Make a new pair, for which a new epoch begins; ends an older try's claim to be used."""
@@ -79,6 +109,7 @@ class Connector:
     def leave(self) -> None:
         """Tell what is left to tell, give back the rest, end the lease; raises what is BROKEN."""
         self._ended = True
+        self._doorbell.detach()
         command, waiter, reply = self._open(self._ledger.begin_epoch())
         waiter.close()
         try:
@@ -107,9 +138,9 @@ class Connector:
             except Exception as error:  # noqa: BLE001 - told, and tried again, whatever it is
                 self._outcomes.append(error)
             else:
-                os.eventfd_write(self._doorbell, 1)
+                self._doorbell.ring()
                 return
-            os.eventfd_write(self._doorbell, 1)
+            self._doorbell.ring()
 
     def _open(self, known: list[str]) -> tuple[Wire, Waiter, Any]:
         """Two new connections, and the answer to `enlist`. Waits."""
@@ -123,8 +154,7 @@ class Connector:
             command.close()
             raise
 
-    def _on_doorbell(self) -> None:
-        os.eventfd_read(self._doorbell)
+    def _take_outcomes(self) -> None:
         while self._outcomes:
             outcome = self._outcomes.popleft()
             if isinstance(outcome, Exception):

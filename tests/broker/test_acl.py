@@ -72,7 +72,7 @@ MATRIX: list[tuple[str, list[str], list[str]]] = [
     ("ZADD laneway:{mail}:delayed 1 x", ["submitter", "gateway", "worker-mail", "scaler", "ops"], []),
     ("ZRANGE laneway:{mail}:delayed 0 -1", ["worker-mail", "scaler"], DEAD),
     # dead letters
-    ("ZRANGE laneway:{mail}:dead 0 -1", ["worker-mail", *DEAD], ["scaler"]),
+    ("ZRANGE laneway:{mail}:dead 0 -1", ["worker-mail", "scaler", *DEAD], []),
     ("HMGET laneway:{mail}:dead-records x", DEAD, ["worker-mail"]),
     ("HSET laneway:{mail}:dead-records x y", ["worker-mail"], DEAD),
     ("LPUSH laneway:{mail}:dead-log x", DEAD, []),

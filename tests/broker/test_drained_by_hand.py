@@ -1,7 +1,9 @@
 """Who drains events without a worker, as remote control does for answers, leaves nothing open."""
 
+import gc
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import kombu
 import pytest
@@ -102,3 +104,28 @@ def test_what_is_held_when_the_connection_closes_is_taken_by_the_next(redis_serv
     drain()
     assert taken == ["once", "once"]
     assert open_ends(made) == []
+
+
+def test_a_consumer_by_hand_leaves_no_descriptor_of_its_link(redis_server) -> None:
+    def consume() -> None:
+        with kombu.Connection(redis_server.url, transport=TRANSPORT) as connection:
+            queue = kombu.Queue(LANE, channel=connection)
+            with connection.Consumer([queue], on_message=lambda _: None):
+                drain_in_vain(connection)
+
+    def of_events() -> int:
+        gc.collect()
+        targets = map(_target, Path("/proc/self/fd").iterdir())
+        return sum(target == "anon_inode:[eventfd]" for target in targets)
+
+    before = of_events()
+    for _ in range(3):
+        consume()
+    assert of_events() == before
+
+
+def _target(descriptor: Path) -> str:
+    try:
+        return str(descriptor.readlink())
+    except FileNotFoundError:  # the one that lists them
+        return ""

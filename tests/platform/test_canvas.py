@@ -143,7 +143,7 @@ def test_a_link_error_runs_once_after_failure_wherever_it_is_sent(
     told = sig(app, "lesson.note_failure", str(mark), queue=lane)
     result = app.tasks[task].apply_async(queue=HERE, link_error=told)
     wait_for_state(result, "FAILURE")
-    wait_for(mark.exists, "the errback")
+    wait_for(lambda: mark.exists() and mark.read_text(), "the errback")
     assert add(app, 1, 1, queue=HERE).apply_async().get(timeout=30) == 2
     assert mark.read_text().split() == [result.id]
 

@@ -117,7 +117,7 @@ def test_a_chords_errback_is_called_with_its_failure(user, tmp_path: Path) -> No
     body = user.sig("total").on_error(user.sig("note_error", mark=str(mark)))
     result = chord([*adds(user, 1), user.sig("fail")], body).apply_async()
     assert wait_for_state(result, "FAILURE")
-    wait_for(mark.exists, "the errback")
+    wait_for(lambda: lines(mark), "the errback")
     assert lines(mark) == [f"{result.id} ChordError"]
 
 
@@ -146,7 +146,7 @@ def test_a_chains_errback_is_called_once_with_the_step_that_failed(user, tmp_pat
     steps = chain(user.sig("add", 1, 1), user.sig("fail"), user.sig("double"))
     steps.on_error(user.sig("note_error", mark=str(mark)))
     result = steps.apply_async()
-    wait_for(mark.exists, "the errback")
+    wait_for(lambda: lines(mark), "the errback")
     assert wait_for_state(result.parent, "FAILURE")
     assert lines(mark) == [f"{result.parent.id} ValueError"]
 
@@ -155,8 +155,8 @@ def test_several_links_run_each_once(user, tmp_path: Path) -> None:
     marks = [tmp_path / name for name in ("one", "two")]
     links = [user.sig("note", mark=str(mark)) for mark in marks]
     assert user.get("add", 1, 2, link=links) == 3
-    for mark in marks:
-        wait_for(mark.exists, "a linked task")
+    wait_for(lambda: all(lines(mark) for mark in marks), "the linked tasks")
+    assert user.get("add", 1, 1) == 2
     assert [lines(mark) for mark in marks] == [["3"], ["3"]]
 
 
