@@ -13,15 +13,17 @@ _LANE = "lane-of-any-name"
 _LONGEST_NAME = 48
 
 
-def rights_of_all_roles(is_old: bool) -> list[str]:
-    """As rules of 6.2, which newer servers understand but for those that only it needs (`is_old`)."""
+def rights_of_all_roles(version: tuple[int, ...]) -> list[str]:
+    """As rules of 6.2, which takes any word; a newer server refuses commands that it does not have."""
     catalogue = Catalogue({_LANE: Queue()}, source="a test")
     users = make_users(
         Scope(catalogue, lanes=(_LANE,), kombu=True), [role for role in ROLES if role != "admin"]
     )
     words = dict.fromkeys(word for user in users for word in rules(user, "6.2"))
-    if not is_old:
+    if version >= (7,):
         words.pop("+client|maint_notifications")
+    if (7,) <= version < (7, 2):
+        words.pop("+client|setinfo")
     # A user without a name is asked how its Redis saves; see `inspection.py`.
     return [*dict.fromkeys(rule for word in words for rule in _of_any_lane(word)), "+config|get"]
 

@@ -93,4 +93,4 @@ def pytest_configure(config: pytest.Config) -> None:
     """Take the Redis that was named."""
     if binary := config.getoption("--redis-server"):
         use_server(Path(binary).resolve(strict=True))
-    guard(rights_of_all_roles(is_old=server_version() < (7,)))
+    guard(rights_of_all_roles(server_version()))

@@ -29,8 +29,6 @@ def user(
 ) -> Iterator[User]:
     folder = tmp_path_factory.mktemp("worker")
     with celery_user(module_redis, folder, LANE, queues_file=file) as running:
-        # A worker takes messages a moment before it hears remote control.
-        wait_for(lambda: running.app.control.ping(timeout=1), "it hears remote control")
         yield running
 
 
@@ -151,9 +149,11 @@ def test_it_pauses_and_goes_on_when_told_so(user) -> None:
     assert "ok" in asked(user, "cancel_consumer", queue=LANE)
     wait_for(lambda: asked(user, "active_queues") == [], "its lane given up")
     result = user.send("add", 1, 2)
-    wait_for(lambda: user.backlog().ready == 1, "the message that waits")
+    # Others may become due meanwhile: those that a rate limit held back.
+    wait_for(lambda: user.backlog().ready >= 1, "the message that waits")
     asked(user, "ping")
-    assert user.backlog().ready == 1
+    assert user.backlog().in_flight == 0
+    assert not result.ready()
     assert "ok" in asked(user, "add_consumer", queue=LANE)
     assert result.get(timeout=GET_S) == 3
 
