@@ -1,6 +1,6 @@
 #!/bin/sh
 # Bring what the tests of the chart take into .cache/chart: helm, kubeconform, kube-score, and the JSON
-# schemas of what the chart may render. Programs on PATH are taken; the others are built with Go, once.
+# schemas of what the chart may render.
 # The schemas are made of what the oldest and the newest supported Kubernetes, the Prometheus operator
 # and KEDA publish in their Go modules.
 set -eu
@@ -10,35 +10,12 @@ KUBE_SCORE=v1.20.0
 KUBERNETES="v1.31.14 v1.37.2"
 PROMETHEUS_OPERATOR=v0.85.0
 KEDA=v2.21.0
-CACHES="${XDG_CACHE_HOME:-$HOME/.cache}"
-HOME_OF="$CACHES/laneway"
-CLUSTER="${LANEWAY_CLUSTER_BIN:-$CACHES/laneway-cluster/bin}"
 PYTHON="${PYTHON:-.venv/bin/python}"
-
-say() { printf '== chart: %s\n' "$*"; }
-
-need_go() {
-    command -v go >/dev/null || {
-        say "$1 is missing and is built with Go, which is not on PATH: install Go 1.26 or newer$2." >&2
-        exit 1
-    }
-}
-
-# program NAME VERSION PACKAGE: the one on PATH, that of the test cluster, or one that is built.
-program() {
-    if command -v "$1" >/dev/null; then
-        ln -sf "$(command -v "$1")" .cache/chart/
-        return
-    fi
-    built="$HOME_OF/$1-$2"
-    [ -x "$CLUSTER/$1" ] && built="$CLUSTER"
-    if [ ! -x "$built/$1" ]; then
-        need_go "$1" ", or $1"
-        say "building $1 $2 into $built: some minutes"
-        GOBIN="$built" CGO_ENABLED=0 go install "$3@$2"
-    fi
-    ln -sf "$built/$1" .cache/chart/
-}
+PART=chart
+INTO=.cache/chart
+. tools/go_programs.sh
+# The test cluster comes with a helm and more.
+PATH="$PATH:${LANEWAY_CLUSTER_BIN:-$CACHES/laneway-cluster/bin}"
 
 # module PATH VERSION: the folder that Go unpacks it into.
 module() {
@@ -50,7 +27,7 @@ module() {
 }
 
 make_schemas() {
-    need_go "a schema of Kubernetes" ""
+    need_go "a schema of Kubernetes"
     say "making schemas of Kubernetes $KUBERNETES and of CRDs into $schemas"
     operator="$(module github.com/prometheus-operator/prometheus-operator "$PROMETHEUS_OPERATOR")"
     keda="$(module github.com/kedacore/keda/v2 "$KEDA")"
@@ -70,12 +47,11 @@ make_schemas() {
     mv -T "$making" "$schemas" 2>/dev/null || rm -rf "$making"
 }
 
-mkdir -p .cache/chart "$HOME_OF"
 program helm "$HELM" helm.sh/helm/v4/cmd/helm
 program kubeconform "$KUBECONFORM" github.com/yannh/kubeconform/cmd/kubeconform
 program kube-score "$KUBE_SCORE" github.com/zegl/kube-score/cmd/kube-score
 # Made anew whenever a version, or what makes them, has changed.
 schemas="$HOME_OF/kube-schemas-$(cat "$0" tools/kube_schemas.py | sha256sum | cut -c1-12)"
 [ -d "$schemas" ] || make_schemas
-ln -sfn "$schemas" .cache/chart/schemas
-say "helm, kubeconform, kube-score and schemas are in .cache/chart"
+ln -sfn "$schemas" "$INTO/schemas"
+say "helm, kubeconform, kube-score and schemas are in $INTO"
