@@ -19,15 +19,16 @@
 {{- printf "%s-worker-%s" (include "laneway.fullname" (first .)) (last .) -}}
 {{- end -}}
 
-{{/* What selects the pods of a part, or of all: (list $), (list $ "gateway"), (list $ "worker" "documents") */}}
+{{/* What selects the pods of a part, or of all: (list $), (list $ "gateway"), (list $ "worker" "documents").
+     Names are quoted: YAML reads 2026 as a number, and on, no and y as booleans. */}}
 {{- define "laneway.selector" -}}
-app.kubernetes.io/name: {{ default (first .).Chart.Name (first .).Values.nameOverride }}
-app.kubernetes.io/instance: {{ (first .).Release.Name }}
+app.kubernetes.io/name: {{ default (first .).Chart.Name (first .).Values.nameOverride | quote }}
+app.kubernetes.io/instance: {{ (first .).Release.Name | quote }}
 {{- if gt (len .) 1 }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 {{- if gt (len .) 2 }}
-laneway/queue: {{ index . 2 }}
+laneway/queue: {{ index . 2 | quote }}
 {{- end }}
 {{- end -}}
 
@@ -45,7 +46,7 @@ laneway/queue: {{ index . 2 }}
 {{/* metadata of an object: (list $ NAME COMPONENT [QUEUE]) */}}
 {{- define "laneway.metadata" -}}
 name: {{ index . 1 }}
-namespace: {{ (first .).Release.Namespace }}
+namespace: {{ (first .).Release.Namespace | quote }}
 labels:
   {{- include "laneway.labels" (concat (list (first .)) (slice . 2)) | nindent 2 }}
 {{- end -}}

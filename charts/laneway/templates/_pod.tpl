@@ -38,7 +38,7 @@ securityContext:
 {{- with (first .).Values.imagePullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end -}}
@@ -96,37 +96,37 @@ securityContext:
 {{- define "laneway.secretSources" -}}
 {{- $redis := .root.Values.redis -}}
 {{- if not $redis.external.url }}
-- secret: {name: {{ include "laneway.redisSecret" .root }}, items: [{key: {{ .user }}, path: broker_password}]}
+- secret: {name: {{ include "laneway.redisSecret" .root | quote }}, items: [{key: {{ .user }}, path: broker_password}]}
 {{- else if $redis.external.existingSecret }}
-- secret: {name: {{ $redis.external.existingSecret }}, items: [{key: {{ ternary .user $redis.external.passwordKey (eq $redis.external.users "perRole") }}, path: broker_password}]}
+- secret: {name: {{ $redis.external.existingSecret | quote }}, items: [{key: {{ ternary .user $redis.external.passwordKey (eq $redis.external.users "perRole") | quote }}, path: broker_password}]}
 {{- end }}
 {{- if and $redis.external.url $redis.external.caSecret }}
-- secret: {name: {{ $redis.external.caSecret }}, items: [{key: ca.crt, path: broker-ca.crt}]}
+- secret: {name: {{ $redis.external.caSecret | quote }}, items: [{key: ca.crt, path: broker-ca.crt}]}
 {{- end }}
 {{- if $redis.results.existingSecret }}
-- secret: {name: {{ $redis.results.existingSecret }}, items: [{key: {{ $redis.results.passwordKey }}, path: result_password}]}
+- secret: {name: {{ $redis.results.existingSecret | quote }}, items: [{key: {{ $redis.results.passwordKey | quote }}, path: result_password}]}
 {{- end }}
 {{- range $name, $other := $redis.others }}
 {{- if $other.existingSecret }}
-- secret: {name: {{ $other.existingSecret }}, items: [{key: {{ default "password" $other.passwordKey }}, path: broker_password_{{ $name }}}]}
+- secret: {name: {{ $other.existingSecret | quote }}, items: [{key: {{ default "password" $other.passwordKey | quote }}, path: broker_password_{{ $name }}}]}
 {{- end }}
 {{- end }}
 {{- if .storage }}
 {{- with ternary .root.Values.storage.external.existingSecret (include "laneway.storageSecret" .root) (ne .root.Values.storage.external.url "") }}
-- secret: {name: {{ . }}, items: [{key: access-key, path: storage_access_key}, {key: secret-key, path: storage_secret_key}]}
+- secret: {name: {{ . | quote }}, items: [{key: access-key, path: storage_access_key}, {key: secret-key, path: storage_secret_key}]}
 {{- end }}
 {{- end }}
 {{- if and .mail .root.Values.mail.host }}
 {{- with .root.Values.mail.existingSecret }}
-- secret: {name: {{ . }}, items: [{key: {{ $.root.Values.mail.passwordKey }}, path: smtp_password}]}
+- secret: {name: {{ . | quote }}, items: [{key: {{ $.root.Values.mail.passwordKey | quote }}, path: smtp_password}]}
 {{- end }}
 {{- with .root.Values.mail.caSecret }}
-- secret: {name: {{ . }}, items: [{key: ca.crt, path: smtp-ca.crt}]}
+- secret: {name: {{ . | quote }}, items: [{key: ca.crt, path: smtp-ca.crt}]}
 {{- end }}
 {{- end }}
 {{- with .root.Values.settingsSecret }}
 {{- if .name }}
-- secret: {name: {{ .name }}, items: [{{ range $i, $key := .keys }}{{ if $i }}, {{ end }}{key: {{ $key }}, path: {{ $key }}}{{ end }}]}
+- secret: {name: {{ .name | quote }}, items: [{{ range $i, $key := .keys }}{{ if $i }}, {{ end }}{key: {{ $key }}, path: {{ $key }}}{{ end }}]}
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -25,7 +25,7 @@ spec:
       spec:
         accessModes: [ReadWriteOnce]
         {{- with $values.persistence.storageClass }}
-        storageClassName: {{ . }}
+        storageClassName: {{ . | quote }}
         {{- end }}
-        resources: {requests: {storage: {{ $values.persistence.size }}}}
+        resources: {requests: {storage: {{ $values.persistence.size | quote }}}}
 {{- end -}}

@@ -24,7 +24,7 @@ result_username: {{ .username | quote }}
 {{- if $redis.others }}
 brokers:
   {{- range $name, $other := $redis.others }}
-  {{ $name }}: {{ $other.url | quote }}
+  {{ $name | quote }}: {{ $other.url | quote }}
   {{- end }}
 {{- end }}
 {{- with .Values.taskModules }}

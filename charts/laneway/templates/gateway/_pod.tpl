@@ -33,7 +33,7 @@ spec:
   volumes:
     {{- include "laneway.volumes" (dict "root" . "user" "gateway" "storage" true "mail" false) | nindent 4 }}
     - name: tokens
-      secret: {secretName: {{ include "laneway.tokensSecret" . }}, items: [{key: tokens.yaml, path: tokens.yaml}], defaultMode: 0440}
+      secret: {secretName: {{ include "laneway.tokensSecret" . | quote }}, items: [{key: tokens.yaml, path: tokens.yaml}], defaultMode: 0440}
     {{- with .Values.gateway.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}

@@ -78,7 +78,7 @@ spec:
     - name: laneway
       configMap: {name: {{ include "laneway.part" (list . "config") }}}
     - name: passwords
-      secret: {secretName: {{ include "laneway.redisSecret" . }}, defaultMode: 0440}
+      secret: {secretName: {{ include "laneway.redisSecret" . | quote }}, defaultMode: 0440}
     - name: acl
       emptyDir: {sizeLimit: 10Mi}
     - name: tmp

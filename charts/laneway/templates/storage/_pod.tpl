@@ -23,8 +23,8 @@ spec:
         {{- toYaml .Values.containerSecurityContext | nindent 8 }}
       env:
         # It takes its keys from nowhere else.
-        - {name: ROOT_ACCESS_KEY, valueFrom: {secretKeyRef: {name: {{ include "laneway.storageSecret" . }}, key: access-key}}}
-        - {name: ROOT_SECRET_KEY, valueFrom: {secretKeyRef: {name: {{ include "laneway.storageSecret" . }}, key: secret-key}}}
+        - {name: ROOT_ACCESS_KEY, valueFrom: {secretKeyRef: {name: {{ include "laneway.storageSecret" . | quote }}, key: access-key}}}
+        - {name: ROOT_SECRET_KEY, valueFrom: {secretKeyRef: {name: {{ include "laneway.storageSecret" . | quote }}, key: secret-key}}}
       ports:
         - {name: s3, containerPort: 7070}
       startupProbe:

@@ -12,7 +12,7 @@ spec:
   {{- include "laneway.podSpec" (list $root (include "laneway.part" (list $root "workers"))) | nindent 2 }}
   terminationGracePeriodSeconds: {{ include "laneway.graceSeconds" $lane }}
   {{- with $lane.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   {{- range $field := list "nodeSelector" "tolerations" "affinity" }}
   {{- with get $lane $field }}
@@ -24,7 +24,7 @@ spec:
     {{- include "laneway.spread" (list $lane.topologySpreadConstraints (include "laneway.selector" (list $root "worker" $name))) | nindent 4 }}
   containers:
     - {{ include "laneway.container" (list $root "worker") | nindent 6 | trim }}
-      args: [worker, --queue, {{ $name }}]
+      args: [worker, --queue, {{ $name | quote }}]
       env:
         {{- include "laneway.env" (list $root $user) | nindent 8 }}
         {{- with $lane.extraEnv }}
