@@ -48,6 +48,11 @@ def test_a_lane_starts_others_anew_only_by_what_they_go_by(field) -> None:
     assert (REDIS in anew) == (field in RIGHTS)
 
 
+def test_another_transport_starts_redis_anew_for_its_users_other_rights() -> None:
+    before, after = _pods(render()), _pods(render({"settings": {"transport": "kombu"}}))
+    assert before[REDIS] != after[REDIS]
+
+
 @pytest.mark.parametrize("path", ["gateway", "queues.documents", "queueDefaults"])
 def test_a_strategy_has_only_what_its_type_takes(path) -> None:
     rendered = render(put({}, f"{path}.strategy.type", "Recreate"))

@@ -19,7 +19,7 @@ aclfile /etc/laneway/redis/acl/users.acl
 {{- range $name, $lane := include "laneway.lanes" . | fromYaml -}}
 {{- $_ := set $seen $name (include "laneway.picked" (list $lane (list "tasks" "broker"))) -}}
 {{- end -}}
-{{- printf "%s%s%s" (toYaml $seen) .Values.redis.embedded.version (toYaml .Values.redis.others) | sha256sum -}}
+{{- printf "%s%s%s%v" (toYaml $seen) .Values.redis.embedded.version (toYaml .Values.redis.others) .Values.settings.transport | sha256sum -}}
 {{- end -}}
 
 {{- define "laneway.redisPod" -}}
