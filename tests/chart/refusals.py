@@ -107,6 +107,30 @@ _OF_LANES = {
     ),
 }
 
+_SHORT_LANE = {"queues": {"a": {}, "documents": None, "high-priority": None, "notifications": None}}
+
+
+def _named(length: int) -> dict[str, Any]:
+    """Values by which the names of objects begin with so many characters."""
+    return {"nameOverride": "n" * (length - len("laneway-")), **_SHORT_LANE}
+
+
+_OF_NAMES = {
+    "a name that no Service may have": Refusal(
+        {"fullnameOverride": "Lanes"},
+        'fullnameOverride: the names of objects would begin with "Lanes"',
+    ),
+    "a name that begins with a digit": Refusal(
+        {"fullnameOverride": "2lanes"},
+        'fullnameOverride: the names of objects would begin with "2lanes"',
+    ),
+    "a StatefulSet's name that is too long for its pods": Refusal(
+        _named(45),
+        f"fullnameOverride: the storage of this release would be called laneway-{'n' * 37}-storage, "
+        "which has 53 characters; 52 are allowed",
+    ),
+}
+
 _OF_REDIS = {
     "no URL of a Redis": Refusal(
         _external(url="http://redis"), "redis.external.url does not begin with redis://"
@@ -228,7 +252,7 @@ _OF_PARTS = {
     ),
 }
 
-REFUSALS: dict[str, Refusal] = {**_OF_LANES, **_OF_REDIS, **_OF_PARTS}
+REFUSALS: dict[str, Refusal] = {**_OF_LANES, **_OF_NAMES, **_OF_REDIS, **_OF_PARTS}
 
 TAKEN: dict[str, dict[str, Any]] = {
     "a grace of drain and margin": _lane(terminationGracePeriodSeconds=630),
@@ -244,6 +268,7 @@ TAKEN: dict[str, dict[str, Any]] = {
         "fullnameOverride": "f" * 40,
         "queues": {"r" * 15: {}, "high-priority": None},
     },
+    "a StatefulSet's name of 52 characters": _named(44),
     "a user in a URL": _external(url="redis://laneway@redis:6379/0"),
     "eviction as it is": _config(maxmemory_policy="noeviction", appendonly="yes"),
 }

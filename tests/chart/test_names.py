@@ -2,7 +2,7 @@
 
 import pytest
 
-from chart.rendering import Rendered, render
+from chart.rendering import Rendered, refused, render
 
 pytestmark = pytest.mark.chart
 
@@ -90,6 +90,28 @@ def test_secrets_and_classes_may_look_like_numbers(values) -> None:
 def test_a_redis_may_look_like_a_boolean() -> None:
     settings = render(OF_SECRETS).file("laneway-config", "settings.yaml")
     assert settings["brokers"] == {BOOLEAN: "redis://other:6379/0"}
+
+
+@pytest.mark.parametrize("release", ["2026", "lanes.a"])
+def test_a_release_of_a_name_that_no_service_may_have_takes_another_for_its_objects(
+    release,
+) -> None:
+    told = refused({}, release=release)
+    assert f'the names of objects would begin with "{release}-laneway"' in told
+    rendered = render({"fullnameOverride": "lanes"}, release=release)
+    assert _labels(rendered, "app.kubernetes.io/instance") == {release}
+
+
+def test_the_longest_name_of_a_release_that_runs_no_server_of_its_own() -> None:
+    values = {
+        "queues": {"a": {}, "documents": None, "high-priority": None, "notifications": None},
+        "redis": {"external": {"url": "redis://redis:6379/0"}},
+        "storage": {"external": {"url": "s3://bucket"}},
+    }
+    longest = "r" * (63 - len("-laneway-mail-sink"))
+    rendered = render(values, release=longest)
+    assert max(len(one["metadata"]["name"]) for one in rendered.all("Service")) == 63
+    assert "which has 64 characters; 63 are allowed" in refused(values, release=f"{longest}r")
 
 
 def _labels(rendered: Rendered, label: str) -> set[str]:

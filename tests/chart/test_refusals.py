@@ -50,6 +50,10 @@ SCHEMAS_OWN = {
         {"redis": {"others": {"hot_2": {"url": "redis://hot:6379"}}}},
         "invalid propertyName 'hot_2'",
     ),
+    "a name that no label may have": (
+        {"nameOverride": "our lanes", "fullnameOverride": "lanes"},
+        "'our lanes' does not match pattern",
+    ),
     "a value taken away": ({"image": {"tag": None}}, "missing property 'tag'"),
     "another engine than there is": ({"autoscaling": {"engine": "keda"}}, "value must be 'none'"),
 }

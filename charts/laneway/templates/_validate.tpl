@@ -46,6 +46,18 @@
 {{- end -}}
 
 {{- define "laneway.validate.names" -}}
+{{- $begin := include "laneway.fullname" . }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $begin) }}
+- {{ printf "fullnameOverride: the names of objects would begin with %q, but a Service's is of lower-case letters, digits and hyphens, and begins with a letter. Set fullnameOverride, or name the release so." $begin | quote }}
+{{- end }}
+{{- /* A StatefulSet's pod has its name, a hyphen and ten digits in a label, and labels end at 63. */}}
+{{- $own := dict "redis" (dict "used" (not .Values.redis.external.url) "most" 52) "storage" (dict "used" (not .Values.storage.external.url) "most" 52) "mail-sink" (dict "used" (not .Values.mail.host) "most" 63) }}
+{{- range $part, $of := $own }}
+{{- $full := include "laneway.part" (list $ $part) }}
+{{- if and $of.used (gt (len $full) $of.most) }}
+- {{ printf "fullnameOverride: the %s of this release would be called %s, which has %d characters; %d are allowed. Shorten the release's name, or set fullnameOverride." $part $full (len $full) $of.most | quote }}
+{{- end }}
+{{- end }}
 {{- $names := include "laneway.lanes" . | fromYaml | keys | sortAlpha }}
 {{- range $name := $names }}
 {{- range $other := $names }}
