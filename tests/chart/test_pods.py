@@ -169,6 +169,21 @@ def test_each_pod_has_the_annotations_labels_and_secrets_of_all() -> None:
         assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}], name
 
 
+def test_null_takes_away_what_the_chart_or_a_default_gives_a_lane() -> None:
+    documents = {
+        "resources": {"limits": {"memory": None}},
+        "strategy": {"rollingUpdate": {"maxSurge": None}},
+        "podTemplate": {"spec": {"topologySpreadConstraints": None}},
+    }
+    spec = render({"queues": {"documents": documents}}).one(
+        "Deployment", "laneway-worker-documents"
+    )["spec"]
+    (worker,) = spec["template"]["spec"]["containers"]
+    assert worker["resources"] == {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {}}
+    assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0}
+    assert "topologySpreadConstraints" not in spec["template"]["spec"]
+
+
 @pytest.mark.parametrize(("case", "lane"), LANES)
 def test_a_lane_of_another_concurrency_leaves_all_other_pods_alone(case, lane) -> None:
     values = VALUES[case]

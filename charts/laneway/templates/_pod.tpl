@@ -2,7 +2,21 @@
 
 {{/* A pod template with a user's fields laid over it: (list YAML FIELDS) */}}
 {{- define "laneway.overlaid" -}}
-{{- toYaml (mustMergeOverwrite (first . | fromYaml) (deepCopy (last . | default dict))) -}}
+{{- $pod := mustMergeOverwrite (first . | fromYaml) (deepCopy (last . | default dict)) -}}
+{{- include "laneway.dropNulls" $pod -}}
+{{- toYaml $pod -}}
+{{- end -}}
+
+{{/* Takes out of a map what null takes away: Kubernetes reads a limit of null as one of 0. */}}
+{{- define "laneway.dropNulls" -}}
+{{- $map := . -}}
+{{- range $key, $value := $map -}}
+{{- if kindIs "invalid" $value -}}{{- $_ := unset $map $key -}}
+{{- else if kindIs "map" $value -}}{{- include "laneway.dropNulls" $value -}}
+{{- else if kindIs "slice" $value -}}
+{{- range $value -}}{{- if kindIs "map" . -}}{{- include "laneway.dropNulls" . -}}{{- end -}}{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* metadata of a pod: (list (list $ COMPONENT [QUEUE]) LABELS ANNOTATIONS) */}}
@@ -169,7 +183,9 @@ readinessProbe:
 {{/* How a Deployment replaces its pods. The default's rollingUpdate, over which values are merged, is
      nothing that Kubernetes takes beside another type. */}}
 {{- define "laneway.strategy" -}}
-{{- toYaml (ternary . (omit . "rollingUpdate") (eq (default "RollingUpdate" .type) "RollingUpdate")) -}}
+{{- $strategy := ternary (deepCopy .) (omit . "rollingUpdate") (eq (default "RollingUpdate" .type) "RollingUpdate") -}}
+{{- include "laneway.dropNulls" $strategy -}}
+{{- toYaml $strategy -}}
 {{- end -}}
 
 {{/* A PodDisruptionBudget where there is more than one pod: (list (list $ COMPONENT [QUEUE]) NAME REPLICAS) */}}
