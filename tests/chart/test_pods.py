@@ -169,6 +169,23 @@ def test_each_pod_has_the_annotations_labels_and_secrets_of_all() -> None:
         assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}], name
 
 
+@pytest.mark.parametrize("path", ["gateway", "queues.documents"])
+def test_a_value_takes_the_place_of_what_the_chart_gives_by_the_same_name(path) -> None:
+    """Server-side apply, by which Helm 4 installs, refuses a name that is there twice."""
+    large = {"name": "tmp", "emptyDir": {"sizeLimit": "50Gi"}}
+    mine = {"name": "mine", "emptyDir": {"sizeLimit": "1Gi"}}
+    mount = {"name": "mine", "mountPath": "/tmp"}
+    values = put({}, f"{path}.extraVolumes", [large, mine])
+    values = put(values, f"{path}.extraEnv", [{"name": "HOME", "value": "/home"}])
+    values = put(values, f"{path}.extraVolumeMounts", [mount])
+    name = "laneway-gateway" if path == "gateway" else "laneway-worker-documents"
+    spec = render(values).pod("Deployment", name)["spec"]
+    (container,) = spec["containers"]
+    assert [one for one in spec["volumes"] if one["name"] in {"tmp", "mine"}] == [large, mine]
+    assert {"name": "HOME", "value": "/home"} in container["env"]
+    assert [one for one in container["volumeMounts"] if one["mountPath"] == "/tmp"] == [mount]
+
+
 def test_null_takes_away_what_the_chart_or_a_default_gives_a_lane() -> None:
     documents = {
         "resources": {"limits": {"memory": None}},

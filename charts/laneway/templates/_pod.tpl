@@ -42,6 +42,20 @@ prometheus.io/path: /metrics
 {{- end }}
 {{- end -}}
 
+{{/* Entries of the chart's and those of values. One that values name as well gives way, since in a list
+     Kubernetes takes each but once: (list YAML ENTRIES KEY) */}}
+{{- define "laneway.entries" -}}
+{{- $key := last . -}}
+{{- $given := index . 1 -}}
+{{- $taken := dict -}}
+{{- range $given -}}{{- $_ := set $taken (toString (get . $key)) true -}}{{- end -}}
+{{- $kept := list -}}
+{{- range first . | fromYamlArray -}}
+{{- if not (hasKey $taken (get . $key)) -}}{{- $kept = append $kept . -}}{{- end -}}
+{{- end -}}
+{{- toYaml (concat $kept $given) -}}
+{{- end -}}
+
 {{/* The beginning of each pod's spec: (list $ SERVICEACCOUNT) */}}
 {{- define "laneway.podSpec" -}}
 serviceAccountName: {{ last . }}

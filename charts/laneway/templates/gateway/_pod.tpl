@@ -13,10 +13,7 @@ spec:
     - {{ include "laneway.container" (list . "gateway") | nindent 6 | trim }}
       args: [gateway]
       env:
-        {{- include "laneway.env" (list . "gateway") | nindent 8 }}
-        {{- with .Values.gateway.extraEnv }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- include "laneway.entries" (list (include "laneway.env" (list . "gateway")) .Values.gateway.extraEnv "name") | nindent 8 }}
       ports:
         - {name: http, containerPort: 8080}
       # New connections still come while the cluster learns that the pod ends.
@@ -25,16 +22,18 @@ spec:
       resources:
         {{- toYaml .Values.gateway.resources | nindent 8 }}
       volumeMounts:
-        {{- include "laneway.mounts" . | nindent 8 }}
-        - {name: tokens, mountPath: /etc/laneway/tokens, readOnly: true}
-        {{- with .Values.gateway.extraVolumeMounts }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- include "laneway.entries" (list (include "laneway.gatewayMounts" .) .Values.gateway.extraVolumeMounts "mountPath") | nindent 8 }}
   volumes:
-    {{- include "laneway.volumes" (dict "root" . "user" "gateway" "storage" true "mail" false) | nindent 4 }}
-    - name: tokens
-      secret: {secretName: {{ include "laneway.tokensSecret" . | quote }}, items: [{key: tokens.yaml, path: tokens.yaml}], defaultMode: 0440}
-    {{- with .Values.gateway.extraVolumes }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "laneway.entries" (list (include "laneway.gatewayVolumes" .) .Values.gateway.extraVolumes "name") | nindent 4 }}
+{{- end -}}
+
+{{- define "laneway.gatewayMounts" -}}
+{{ include "laneway.mounts" . }}
+- {name: tokens, mountPath: /etc/laneway/tokens, readOnly: true}
+{{- end -}}
+
+{{- define "laneway.gatewayVolumes" -}}
+{{ include "laneway.volumes" (dict "root" . "user" "gateway" "storage" true "mail" false) }}
+- name: tokens
+  secret: {secretName: {{ include "laneway.tokensSecret" . | quote }}, items: [{key: tokens.yaml, path: tokens.yaml}], defaultMode: 0440}
 {{- end -}}

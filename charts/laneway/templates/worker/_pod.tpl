@@ -26,23 +26,15 @@ spec:
     - {{ include "laneway.container" (list $root "worker") | nindent 6 | trim }}
       args: [worker, --queue, {{ $name | quote }}]
       env:
-        {{- include "laneway.env" (list $root $user) | nindent 8 }}
-        {{- with $lane.extraEnv }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- include "laneway.entries" (list (include "laneway.env" (list $root $user)) $lane.extraEnv "name") | nindent 8 }}
       ports:
         - {name: health, containerPort: 9464}
       {{- include "laneway.probes" "health" | nindent 6 }}
       resources:
         {{- toYaml $lane.resources | nindent 8 }}
       volumeMounts:
-        {{- include "laneway.mounts" $root | nindent 8 }}
-        {{- with $lane.extraVolumeMounts }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- include "laneway.entries" (list (include "laneway.mounts" $root) $lane.extraVolumeMounts "mountPath") | nindent 8 }}
   volumes:
-    {{- include "laneway.volumes" (dict "root" $root "user" $user "storage" $lane.storageAccess "mail" $lane.mailAccess) | nindent 4 }}
-    {{- with $lane.extraVolumes }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- $volumes := include "laneway.volumes" (dict "root" $root "user" $user "storage" $lane.storageAccess "mail" $lane.mailAccess) }}
+    {{- include "laneway.entries" (list $volumes $lane.extraVolumes "name") | nindent 4 }}
 {{- end -}}
