@@ -31,7 +31,14 @@ _GIVEN = {
     "log_format": "console",
 }
 
+_TOGETHER = {"embedder": {"settings": {"embedding_url": "https://embeddings.example.org/v1"}}}
+"""What else it takes to give a setting."""
+
 SETTINGS: dict[str, Effect] = {
-    f"settings.{name}": Effect(value, f"ConfigMap/laneway-config data settings.yaml {name}")
+    f"settings.{name}": Effect(
+        value,
+        f"ConfigMap/laneway-config data settings.yaml {name}",
+        given=_TOGETHER.get(name, {}),
+    )
     for name, value in _GIVEN.items()
 }

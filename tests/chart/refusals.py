@@ -8,6 +8,8 @@ from laneway.tasks.queues import Autoscaling, Queue
 from laneway.tasks.settings import Settings
 
 LEASE_S = Queue.model_fields["lease_seconds"].default
+CHUNK = Settings.model_fields["chunk_chars"].default
+OVERLAP = Settings.model_fields["chunk_overlap_chars"].default
 TIMEOUT_S = int(Settings.model_fields["broker_timeout_s"].default)
 MOST = Autoscaling.model_fields["max_replicas"].default
 RENEWED_S = int(TEND_S)
@@ -141,6 +143,10 @@ _OF_REDIS = {
     "no URL of another": Refusal(
         _others("hot:6379"), "redis.others.hot.url does not begin with redis://"
     ),
+    "Sentinels without a primary": Refusal(
+        _external(url="sentinel://one:26379,two:26379/0?master="),
+        "redis.external.url names Sentinels and no primary",
+    ),
     "a password in a URL": Refusal(_external(url=_PASSWORD), "redis.external.url holds a password"),
     "a password in that of results": Refusal(
         _results(url=_PASSWORD), "redis.results.url holds a password"
@@ -252,7 +258,31 @@ _OF_PARTS = {
     ),
 }
 
-REFUSALS: dict[str, Refusal] = {**_OF_LANES, **_OF_NAMES, **_OF_REDIS, **_OF_PARTS}
+_OF_SETTINGS = {
+    "an overlap of a whole chunk": Refusal(
+        {"settings": {"chunk_overlap_chars": CHUNK}},
+        f"settings.chunk_overlap_chars is {CHUNK}, not below settings.chunk_chars of {CHUNK}",
+    ),
+    "a chunk of the overlap that nobody gave": Refusal(
+        {"settings": {"chunk_chars": OVERLAP}},
+        f"settings.chunk_overlap_chars is {OVERLAP}, not below settings.chunk_chars of {OVERLAP}",
+    ),
+    "a wait that is cut off": Refusal(
+        {"settings": {"gateway_wait_ms": 500, "broker_timeout_s": 0.5}},
+        "settings.gateway_wait_ms is 500, not below settings.broker_timeout_s of 0.5 s",
+    ),
+    "embeddings from nowhere": Refusal(
+        {"settings": {"embedder": "openai"}}, "settings.embedder is openai"
+    ),
+}
+
+REFUSALS: dict[str, Refusal] = {
+    **_OF_LANES,
+    **_OF_NAMES,
+    **_OF_REDIS,
+    **_OF_PARTS,
+    **_OF_SETTINGS,
+}
 
 TAKEN: dict[str, dict[str, Any]] = {
     "a grace of drain and margin": _lane(terminationGracePeriodSeconds=630),
@@ -261,6 +291,8 @@ TAKEN: dict[str, dict[str, Any]] = {
     "a soft limit below the hard one": _lane(softTimeLimit=599),
     "a lease that outlives a lost answer": _lane(leaseSeconds=TIMEOUT_S + RENEWED_S + 1),
     "a wait within the lease": {"settings": {"broker_timeout_s": LEASE_S - RENEWED_S - 1}},
+    "no overlap": {"settings": {"chunk_chars": 50, "chunk_overlap_chars": 0}},
+    "a wait within that for Redis": {"settings": {"gateway_wait_ms": TIMEOUT_S * 1_000 - 1}},
     "fewest as many as most": _lane(autoscaling={"minReplicas": MOST}),
     "no fewest": _lane(autoscaling={"minReplicas": 0, "maxReplicas": 1}),
     "a lane that begins with the letters of another": {"queues": {"documents2": {}}},

@@ -81,7 +81,7 @@ def test_what_is_next_to_it_is_taken(values) -> None:
 def test_it_says_where_and_the_cure(case) -> None:
     (told,) = _told(message(case))
     cures = "Set|Raise|Lower|Add|Name|Give|Leave|Remove|Put|Rename|Shorten|Correct"
-    assert re.match(r"[a-zA-Z]+[a-zA-Z.:-]*( |$)", told)
+    assert re.match(r"[a-zA-Z]+[a-zA-Z_.:-]*( |$)", told)
     assert re.search(rf"\. ({cures})\b.*\.$", told), told
 
 

@@ -1,7 +1,7 @@
 {{/* Everything that is wrong with the values, said at once. Each check tells what, where, and the cure. */}}
 {{- define "laneway.validate" -}}
 {{- $wrong := list -}}
-{{- range list "lanes" "names" "redis" "storage" "mail" "gateway" "pods" -}}
+{{- range list "lanes" "names" "redis" "storage" "mail" "gateway" "settings" "pods" -}}
 {{- range include (printf "laneway.validate.%s" .) $ | fromYamlArray -}}
 {{- $wrong = append $wrong . -}}
 {{- end -}}
@@ -82,6 +82,9 @@
 {{- if and $url (not (regexMatch "^(rediss?|sentinel)://" $url)) }}
 - {{ printf "%s does not begin with redis://, rediss:// or sentinel://, which is all that workers can connect to. Correct it." $place | quote }}
 {{- end }}
+{{- if and (hasPrefix "sentinel://" $url) (not (regexMatch "[?&]master=[^&]" $url)) }}
+- {{ printf "%s names Sentinels and no primary. Add what they call it, as in sentinel://host:26379/0?master=NAME." $place | quote }}
+{{- end }}
 {{- if regexMatch "^[a-z]+://[^@/]*:[^@/]*@" $url }}
 - {{ printf "%s holds a password, which everybody could read in a ConfigMap. Put it into a Secret and name that in %sexistingSecret." $place (trimSuffix "url" $place) | quote }}
 {{- end }}
@@ -147,6 +150,24 @@
 {{- with .Values.gateway.ingress }}
 {{- if and .enabled (not .hosts) }}
 - {{ "gateway.ingress is enabled without hosts. Name at least one in gateway.ingress.hosts." | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What no process would start with. */}}
+{{- define "laneway.validate.settings" -}}
+{{- with .Values.settings }}
+{{- $chunk := default 1000 .chunk_chars }}
+{{- $overlap := ternary .chunk_overlap_chars 100 (hasKey . "chunk_overlap_chars") }}
+{{- if ge (int $overlap) (int $chunk) }}
+- {{ printf "settings.chunk_overlap_chars is %d, not below settings.chunk_chars of %d, so chunks would not move on. Lower the one or raise the other." (int $overlap) (int $chunk) | quote }}
+{{- end }}
+{{- $timeout := default 5 .broker_timeout_s }}
+{{- if ge (float64 (default 0 .gateway_wait_ms)) (mulf $timeout 1000) }}
+- {{ printf "settings.gateway_wait_ms is %d, not below settings.broker_timeout_s of %v s, which would cut the wait off. Lower the one or raise the other." (int .gateway_wait_ms) $timeout | quote }}
+{{- end }}
+{{- if and (eq (default "local" .embedder) "openai") (not .embedding_url) }}
+- {{ "settings.embedder is openai, and settings.embedding_url is not given. Add the endpoint's URL, up to and with /v1." | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}
