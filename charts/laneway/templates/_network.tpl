@@ -58,19 +58,32 @@ spec:
 {{- default (last .) $port -}}
 {{- end -}}
 
+{{/* To a Redis elsewhere: its URL. Sentinels say where the primary is, of which only the usual port is known. */}}
+{{- define "laneway.egress.redis" -}}
+{{- $ports := list -}}
+{{- if hasPrefix "sentinel:" . -}}
+{{- $hosts := regexReplaceAll "^sentinel://([^@/]*@)?([^/?]*).*$" . "${2}" -}}
+{{- range splitList "," $hosts -}}
+{{- $ports = append $ports (include "laneway.portOf" (list (printf "sentinel://%s" .) 26379)) -}}
+{{- end -}}
+{{- end -}}
+{{- $ports = append $ports (ternary "6379" (include "laneway.portOf" (list . 6379)) (hasPrefix "sentinel:" .)) -}}
+- ports:
+    {{- range uniq $ports }}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+{{- end -}}
+
 {{/* To what Redis each process needs, and the collector. */}}
 {{- define "laneway.egress.common" -}}
 {{- $redis := .Values.redis -}}
 {{ include "laneway.egress.dns" . }}
-{{ include "laneway.egress.server" (list . "redis" 6379 $redis.external.url (ternary 26379 6379 (hasPrefix "sentinel:" $redis.external.url))) }}
-{{- if hasPrefix "sentinel:" $redis.external.url }}
-- ports: [{port: 6379, protocol: TCP}]
-{{- end }}
+{{ if $redis.external.url }}{{ include "laneway.egress.redis" $redis.external.url }}{{ else }}{{ include "laneway.egress.server" (list . "redis" 6379 "" 0) }}{{ end }}
 {{- with $redis.results.url }}
-{{ include "laneway.egress.server" (list $ "" 0 . 6379) }}
+{{ include "laneway.egress.redis" . }}
 {{- end }}
 {{- range $redis.others }}
-{{ include "laneway.egress.server" (list $ "" 0 .url 6379) }}
+{{ include "laneway.egress.redis" .url }}
 {{- end }}
 {{- with .Values.traces.endpoint }}
 {{ include "laneway.egress.server" (list $ "" 0 . (ternary 443 80 (hasPrefix "https:" .))) }}
@@ -80,11 +93,14 @@ spec:
 {{- end }}
 {{- end -}}
 
+{{/* Nowhere for a folder, which is a volume. */}}
 {{- define "laneway.egress.storage" -}}
 {{- $external := .Values.storage.external -}}
+{{- if not (hasPrefix "file:" $external.url) -}}
 {{- $endpoint := $external.endpoint -}}
 {{- if and $external.url (not $endpoint) -}}{{- $endpoint = "https://s3" -}}{{- end -}}
 {{ include "laneway.egress.server" (list . "storage" 7070 $endpoint (ternary 443 80 (hasPrefix "https:" $endpoint))) }}
+{{- end -}}
 {{- end -}}
 
 {{- define "laneway.egress.mail" -}}
