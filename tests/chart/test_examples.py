@@ -94,5 +94,29 @@ def test_the_notes_show_no_password() -> None:
     assert "redis://redis:6379/0" in notes(values)
 
 
+def test_the_notes_name_the_redis_that_results_are_on() -> None:
+    told = notes(VALUES["two-redises"])
+    assert "\n  broker: redis://lanes.redis:6379/0\n" in told
+    assert "\n  backend: redis://results.redis:6379/0\n" in told
+    assert "\n  broker and backend: redis://producer:PASSWORD@laneway-redis.lanes" in notes()
+
+
+def test_the_notes_name_the_user_of_a_producer_and_the_label_that_lets_it_in() -> None:
+    trial, production = notes(), notes(VALUES["production"])
+    assert "rediss://redis.example.org:6380/0, as its user producer\n" in production
+    assert "laneway/producer=true" in trial
+    assert "laneway/producer=true" not in production
+    assert "laneway/producer=true" not in notes({"networkPolicy": {"enabled": False}})
+
+
+def test_the_notes_remove_no_volumes_of_other_charts_of_the_release() -> None:
+    """As a part of another chart, it shares the release's name with that chart's parts."""
+    (line,) = [one for one in notes().splitlines() if "delete persistentvolumeclaim" in one]
+    selector = dict(one.split("=") for one in line.rpartition(" ")[2].split(","))
+    for one in render().all("StatefulSet"):
+        assert selector.items() <= one["spec"]["selector"]["matchLabels"].items()
+    assert selector["app.kubernetes.io/name"] == "laneway"
+
+
 def _findings(rendered: Rendered) -> list[Finding]:
     return list(findings(yaml.safe_dump_all(rendered)))
