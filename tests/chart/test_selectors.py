@@ -59,6 +59,8 @@ def test_a_budget_guards_one_component_of_more_than_one_pod(rendered) -> None:
     for one in rendered.all("PodDisruptionBudget"):
         (name,) = _selected(rendered, one["spec"]["selector"])
         guarded.append(name)
+        # Else no node drains on which all pods of a lane are broken.
+        assert one["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow", name
     several = [
         f"Deployment/{one['metadata']['name']}"
         for one in rendered.all("Deployment")

@@ -212,6 +212,9 @@ metadata:
   {{- include "laneway.metadata" (concat (list (first (first .)) (index . 1)) (rest (first .))) | nindent 2 }}
 spec:
   maxUnavailable: 1
+  # A pod that is not ready does no work that the budget could guard: a lane that cannot start, or has no
+  # Redis, would hold up the drain of its nodes for as long.
+  unhealthyPodEvictionPolicy: AlwaysAllow
   selector:
     matchLabels:
       {{- include "laneway.selector" (first .) | nindent 6 }}
