@@ -157,6 +157,14 @@ def test_a_worker_has_time_to_drain(rendered) -> None:
         assert pod["spec"]["terminationGracePeriodSeconds"] >= drain + 30, lane
 
 
+def test_the_test_begins_and_says_so_when_nobody_gave_it_a_token() -> None:
+    values = {"gateway": {"tokens": {"existingSecret": "tokens"}}}
+    volumes = render(values).pod("Pod", "laneway-test")["spec"]["volumes"]
+    (token,) = [one["secret"] for one in volumes if one["name"] == "token"]
+    assert token["secretName"] == "tokens"
+    assert token["optional"] is True
+
+
 def test_each_pod_has_the_annotations_labels_and_secrets_of_all() -> None:
     values = {
         "podAnnotations": {"a/b": "c"},
