@@ -163,7 +163,12 @@ _OF_REDIS = {
     "a Secret for no Redis": Refusal(
         _external(url="", existingSecret="passwords"), "redis.external.url is empty"
     ),
-    "a CA for no Redis": Refusal(_external(url="", caSecret="ca"), "redis.external.url is empty"),
+    "a CA for no Redis": Refusal(
+        _external(url="", caSecret="ca"), "redis.external.caSecret is given, and no Redis is named"
+    ),
+    "a CA for a Redis without TLS": Refusal(
+        _external(caSecret="ca"), "redis.external.caSecret is given, and no Redis is named"
+    ),
     "users without passwords": Refusal(
         _external(users="perRole"),
         "redis.external.users is perRole, which takes a password for each",
@@ -301,6 +306,9 @@ TAKEN: dict[str, dict[str, Any]] = {
         "queues": {"r" * 15: {}, "high-priority": None},
     },
     "a StatefulSet's name of 52 characters": _named(44),
+    "a CA for results alone": {
+        "redis": {"external": {"caSecret": "ca"}, "results": {"url": "rediss://results:6380/0"}}
+    },
     "a user in a URL": _external(url="redis://laneway@redis:6379/0"),
     "eviction as it is": _config(maxmemory_policy="noeviction", appendonly="yes"),
 }

@@ -128,7 +128,7 @@ securityContext:
 {{- else if $redis.external.existingSecret }}
 - secret: {name: {{ $redis.external.existingSecret | quote }}, items: [{key: {{ ternary .user $redis.external.passwordKey (eq $redis.external.users "perRole") | quote }}, path: broker_password}]}
 {{- end }}
-{{- if and $redis.external.url $redis.external.caSecret }}
+{{- if $redis.external.caSecret }}
 - secret: {name: {{ $redis.external.caSecret | quote }}, items: [{key: ca.crt, path: broker-ca.crt}]}
 {{- end }}
 {{- if $redis.results.existingSecret }}

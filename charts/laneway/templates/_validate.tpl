@@ -89,6 +89,9 @@
 - {{ printf "%s holds a password, which everybody could read in a ConfigMap. Put it into a Secret and name that in %sexistingSecret." $place (trimSuffix "url" $place) | quote }}
 {{- end }}
 {{- end }}
+{{- if and $redis.external.caSecret (not (regexMatch "(^|,)rediss://" (values $urls | join ","))) }}
+- {{ "redis.external.caSecret is given, and no Redis is named by a rediss:// URL, so nothing would be encrypted or checked. Correct the URL, or remove the CA." | quote }}
+{{- end }}
 {{- range $place := list "external" "results" }}
 {{- with get $redis $place }}
 {{- if and .username (not .existingSecret) }}
@@ -97,8 +100,8 @@
 {{- end }}
 {{- end }}
 {{- with $redis.external }}
-{{- if and (not .url) (or .username .existingSecret .caSecret) }}
-- {{ "redis.external.url is empty, so the release's own Redis is used, but a user, a Secret or a CA is given for another. Set the URL, or remove them." | quote }}
+{{- if and (not .url) (or .username .existingSecret) }}
+- {{ "redis.external.url is empty, so the release's own Redis is used, but a user or a Secret is given for another. Set the URL, or remove them." | quote }}
 {{- end }}
 {{- if and .url (eq .users "perRole") (not .existingSecret) }}
 - {{ "redis.external.users is perRole, which takes a password for each user. Name a Secret with one key a user in redis.external.existingSecret: `laneway acl` lists them." | quote }}

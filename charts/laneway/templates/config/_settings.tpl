@@ -10,7 +10,7 @@
 {{- define "laneway.settings.broker" -}}
 {{- $redis := .Values.redis -}}
 broker_url: {{ default (printf "redis://%s:6379/0" (include "laneway.part" (list . "redis"))) $redis.external.url | quote }}
-{{- if and $redis.external.url $redis.external.caSecret }}
+{{- if $redis.external.caSecret }}
 broker_ca_file: /etc/laneway/secrets/broker-ca.crt
 {{- end }}
 {{- with $redis.results }}
