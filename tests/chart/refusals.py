@@ -45,6 +45,11 @@ def _config(**directives: str) -> dict[str, Any]:
     return {"redis": {"embedded": {"config": named}}}
 
 
+def _memory(data: str, limit: str | int | None) -> dict[str, Any]:
+    """Values of an embedded Redis of so much data and so large a pod."""
+    return {"redis": {"embedded": {"maxmemory": data, "resources": {"limits": {"memory": limit}}}}}
+
+
 _LABEL = {"metadata": {"labels": {"app.kubernetes.io/component": "mine"}}}
 _PASSWORD = "redis://laneway:hush@redis:6379/0"
 
@@ -186,6 +191,13 @@ _OF_REDIS = {
         },
         "redis.embedded.existingSecret is given, and so is redis.external.url",
     ),
+    **{
+        f"data that fills {limit}": Refusal(
+            _memory("1gb", limit),
+            "redis.embedded.maxmemory is 1gb, not below the pod's memory limit of",
+        )
+        for limit in ("1Gi", "1G", "1024Mi", 2**30)
+    },
     "tasks evicted": Refusal(
         _config(maxmemory_policy="allkeys-lru"),
         'redis.embedded.config.maxmemory-policy is "allkeys-lru", by which Redis would lose tasks. '
@@ -310,6 +322,8 @@ TAKEN: dict[str, dict[str, Any]] = {
         "redis": {"external": {"caSecret": "ca"}, "results": {"url": "rediss://results:6380/0"}}
     },
     "a user in a URL": _external(url="redis://laneway@redis:6379/0"),
+    "data within the pod's memory": _memory("1gb", "1025Mi"),
+    "data of a pod without a limit": _memory("4gb", None),
     "eviction as it is": _config(maxmemory_policy="noeviction", appendonly="yes"),
 }
 """What is next to a refusal, and taken."""

@@ -115,6 +115,12 @@
 - {{ "redis.embedded.existingSecret is given, and so is redis.external.url, in whose place no Redis is started. Remove one; the Secret of your own Redis goes into redis.external.existingSecret." | quote }}
 {{- end }}
 {{- end }}
+{{- $most := include "laneway.bytes" $redis.embedded.maxmemory | int64 }}
+{{- $limit := get ($redis.embedded.resources.limits | default dict) "memory" }}
+{{- $room := include "laneway.bytes" $limit | int64 }}
+{{- if and (not $redis.external.url) $room (ge $most $room) }}
+- {{ printf "redis.embedded.maxmemory is %s, not below the pod's memory limit of %s in redis.embedded.resources, so Redis would be killed before it refuses tasks. Lower the one or raise the other." $redis.embedded.maxmemory (toString $limit) | quote }}
+{{- end }}
 {{- range $given, $value := $redis.embedded.config }}
 {{- /* Redis does not tell capitals apart. */}}
 {{- $name := lower $given }}
@@ -125,6 +131,15 @@
 - {{ printf "redis.embedded.config.%s is what the chart sets itself. Leave it out%s." $given (ternary "; redis.embedded.maxmemory sets it" "" (eq $name "maxmemory")) | quote }}
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* Bytes of an amount of memory, as Kubernetes or Redis writes it; 0 if it is none. */}}
+{{- define "laneway.bytes" -}}
+{{- $text := ternary (printf "%.0f" (float64 .)) (toString .) (kindIs "float64" .) -}}
+{{- $number := regexFind "^[0-9]+(\\.[0-9]+)?" $text -}}
+{{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "kb" 1024 "Ki" 1024 "mb" 1048576 "Mi" 1048576 "gb" 1073741824 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- $unit := trimPrefix $number $text -}}
+{{- if and $number (hasKey $units $unit) }}{{ printf "%.0f" (mulf $number (get $units $unit)) }}{{ else }}0{{ end -}}
 {{- end -}}
 
 {{- define "laneway.validate.storage" -}}
