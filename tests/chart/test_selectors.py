@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from chart.rendering import Object, Rendered, render
+from laneway.services.gateway.routes import service
 
 pytestmark = pytest.mark.chart
 
@@ -88,6 +89,17 @@ def test_an_ingress_leads_to_a_port_of_a_service(rendered) -> None:
                 assert backend["port"]["name"] in ports
 
 
+def test_an_ingress_leads_to_all_of_the_gateway_but_its_metrics() -> None:
+    """Metrics ask for no token, and an Ingress may lead in from everywhere."""
+    values = {"gateway": {"ingress": {"enabled": True, "hosts": ["a.example.org"]}}}
+    (rule,) = render(values).one("Ingress", "laneway-gateway")["spec"]["rules"]
+    ways = [(one["path"], one["pathType"]) for one in rule["http"]["paths"]]
+    served = service.routes().routes
+    shut = [one.path for one in served if not any(_leads(*way, one.path) for way in ways)]
+    assert shut == ["/metrics"]
+    assert all(any(_leads(*way, path) for way in ways) for path in ("/v1/tasks", "/openapi.json"))
+
+
 def test_a_monitor_finds_pods_that_have_the_port(rendered) -> None:
     for one in rendered.all("PodMonitor"):
         names = _selected(rendered, one["spec"]["selector"])
@@ -156,6 +168,11 @@ def test_common_labels_may_be_those_of_charts_and_those_by_which_a_monitor_is_fo
     release = {one["kind"]: one["metadata"]["labels"]["release"] for one in rendered}
     assert release["PodMonitor"] == release["PrometheusRule"] == "b"
     assert release["Deployment"] == "a"
+
+
+def _leads(way: str, kind: str, path: str) -> bool:
+    """Whether a path of an Ingress is the way to this one."""
+    return path == way or (kind == "Prefix" and path.startswith(f"{way.rstrip('/')}/"))
 
 
 def _selectors(one: Object) -> Iterator[Any]:
