@@ -45,6 +45,23 @@ def _config(**directives: str) -> dict[str, Any]:
     return {"redis": {"embedded": {"config": named}}}
 
 
+def _folder(*, gateway: str, lanes: str) -> dict[str, Any]:
+    """Values of a storage in /data/lanes, and where pods mount a volume."""
+
+    def mounted(path: str) -> dict[str, Any]:
+        claim = {"name": "shared", "persistentVolumeClaim": {"claimName": "shared"}}
+        return {
+            "extraVolumes": [claim],
+            "extraVolumeMounts": [{"name": "shared", "mountPath": path}],
+        }
+
+    return {
+        "storage": {"external": {"url": "file:///data/lanes"}},
+        "gateway": mounted(gateway),
+        "queueDefaults": mounted(lanes),
+    }
+
+
 def _memory(data: str, limit: str | int | None) -> dict[str, Any]:
     """Values of an embedded Redis of so much data and so large a pod."""
     return {"redis": {"embedded": {"maxmemory": data, "resources": {"limits": {"memory": limit}}}}}
@@ -237,6 +254,15 @@ _OF_PARTS = {
     "keys of no storage": Refusal(
         {"storage": {"external": {"existingSecret": "keys"}}}, "storage.external.url is empty"
     ),
+    "a folder that the gateway has no volume for": Refusal(
+        _folder(gateway="/dat", lanes="/data"),
+        "gateway.extraVolumeMounts mounts nothing at /data/lanes, where storage.external.url lies",
+    ),
+    "a folder that a lane has no volume for": Refusal(
+        _folder(gateway="/data/lanes", lanes="/data/lanes/below")
+        | {"queues": {"high-priority": None}},
+        "queues.documents.extraVolumeMounts mounts nothing at /data/lanes",
+    ),
     "a login at the mail sink": Refusal(
         {"mail": {"username": "lanes", "existingSecret": "mail"}}, "mail.host is empty"
     ),
@@ -322,6 +348,7 @@ TAKEN: dict[str, dict[str, Any]] = {
         "redis": {"external": {"caSecret": "ca"}, "results": {"url": "rediss://results:6380/0"}}
     },
     "a user in a URL": _external(url="redis://laneway@redis:6379/0"),
+    "a folder in a volume that all pods share": _folder(gateway="/data", lanes="/data/lanes"),
     "data within the pod's memory": _memory("1gb", "1025Mi"),
     "data of a pod without a limit": _memory("4gb", None),
     "eviction as it is": _config(maxmemory_policy="noeviction", appendonly="yes"),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from chart.refusals import TAKEN
 from chart.rendering import Rendered, render
 
 pytestmark = pytest.mark.chart
@@ -28,7 +29,7 @@ def test_each_sentinel_and_the_primary_can_be_reached(redis) -> None:
 
 
 def test_storage_in_a_folder_opens_no_port() -> None:
-    folder = {"storage": {"external": {"url": "file:///data"}}}
+    folder = TAKEN["a folder in a volume that all pods share"]
     bucket = {"storage": {"external": {"url": "s3://bucket"}}}
     for name in ("laneway-worker-documents", "laneway-gateway"):
         assert _opened(render(bucket), name) == {443}

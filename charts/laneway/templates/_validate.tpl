@@ -151,6 +151,22 @@
 - {{ "storage.external.url is empty, but its endpoint or existingSecret is given. Set it to s3://bucket/prefix, or remove them." | quote }}
 {{- end }}
 {{- end }}
+{{- if hasPrefix "file://" .Values.storage.external.url }}
+{{- $folder := trimPrefix "file://" .Values.storage.external.url }}
+{{- $pods := dict "gateway" .Values.gateway }}
+{{- range $name, $lane := include "laneway.lanes" . | fromYaml }}
+{{- if $lane.storageAccess }}{{ $_ := set $pods (printf "queues.%s" $name) $lane }}{{ end }}
+{{- end }}
+{{- range $place, $pod := $pods }}
+{{- $held := not (empty $pod.podTemplate) }}
+{{- range $pod.extraVolumeMounts }}
+{{- if hasPrefix (printf "%s/" (trimSuffix "/" .mountPath)) (printf "%s/" $folder) }}{{ $held = true }}{{ end }}
+{{- end }}
+{{- if not $held }}
+- {{ printf "%s.extraVolumeMounts mounts nothing at %s, where storage.external.url lies, and nothing else there can be written. Add a volume that all pods share." $place $folder | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{- define "laneway.validate.mail" -}}
