@@ -319,12 +319,25 @@ _OF_SETTINGS = {
     ),
 }
 
+_OF_METRICS = {
+    f"{name} of metrics that are off": Refusal(
+        {"metrics": {"enabled": False, **shown}}, f"metrics.{name} is true, and metrics.enabled is"
+    )
+    for name, shown in {
+        "annotations": {"annotations": True},
+        "podMonitor.enabled": {"podMonitor": {"enabled": True}},
+        "prometheusRule.enabled": {"prometheusRule": {"enabled": True}},
+        "dashboards.enabled": {"dashboards": {"enabled": True}},
+    }.items()
+}
+
 REFUSALS: dict[str, Refusal] = {
     **_OF_LANES,
     **_OF_NAMES,
     **_OF_REDIS,
     **_OF_PARTS,
     **_OF_SETTINGS,
+    **_OF_METRICS,
 }
 
 TAKEN: dict[str, dict[str, Any]] = {

@@ -15,7 +15,7 @@ from chart.rendering import Rendered, refused, render
 pytestmark = pytest.mark.chart
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
-HELMS_OWN = {"global"}
+HELMS_OWN = {"global", "enabled"}
 BY_LANES = "queueDefaults"
 REPORTS = "Deployment/laneway-worker-reports"
 REDIS = "StatefulSet/laneway-redis"

@@ -101,6 +101,14 @@ def test_the_notes_name_the_redis_that_results_are_on() -> None:
     assert "\n  broker and backend: redis://producer:PASSWORD@laneway-redis.lanes" in notes()
 
 
+def test_the_notes_name_sentinels_as_celery_does() -> None:
+    url = "sentinel://s1:26379,s2:26380/0?master=lanes"
+    assert (
+        "broker and backend: sentinel://s1:26379/0;sentinel://s2:26380/0, "
+        "with master_name lanes in its transport options"
+    ) in notes({"redis": {"external": {"url": url}}})
+
+
 def test_the_notes_name_the_user_of_a_producer_and_the_label_that_lets_it_in() -> None:
     trial, production = notes(), notes(VALUES["production"])
     assert "rediss://redis.example.org:6380/0, as its user producer\n" in production

@@ -27,6 +27,10 @@ def schema_of(values: tuple[Value, ...]) -> Schema:
     """The schema of all values. What is not described here is refused."""
     properties = {value.path[-1]: _of(value) for value in values}
     properties["global"] = {"type": "object", "description": "Helm's own: shared with subcharts."}
+    properties["enabled"] = {
+        "type": "boolean",
+        "description": "Helm's own: whether a chart that has this one as a part renders it.",
+    }
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Values of the Laneway chart",

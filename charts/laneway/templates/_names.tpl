@@ -76,3 +76,18 @@ labels:
 {{- define "laneway.tokensSecret" -}}
 {{- default (include "laneway.part" (list . "gateway-tokens")) .Values.gateway.tokens.existingSecret -}}
 {{- end -}}
+
+{{/* How Celery names the Redis of a URL; without its password. */}}
+{{- define "laneway.celeryURL" -}}
+{{- $url := regexReplaceAll "//[^@/]*@" . "//" -}}
+{{- if hasPrefix "sentinel:" $url -}}
+{{- $shape := "^sentinel://([^/?]*)(/[^?]*)?[?](.*&)?master=([^&]*).*$" -}}
+{{- $places := list -}}
+{{- range splitList "," (regexReplaceAll $shape $url "${1}") -}}
+{{- $places = append $places (printf "sentinel://%s%s" . (regexReplaceAll $shape $url "${2}")) -}}
+{{- end -}}
+{{- printf "%s, with master_name %s in its transport options" (join ";" $places) (regexReplaceAll $shape $url "${4}") -}}
+{{- else -}}
+{{- $url -}}
+{{- end -}}
+{{- end -}}

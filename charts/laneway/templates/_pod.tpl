@@ -35,7 +35,7 @@ annotations:
 
 {{/* Annotations that tell a Prometheus without the operator where to look: (list $ PORT) */}}
 {{- define "laneway.scrapeAnnotations" -}}
-{{- if and (first .).Values.metrics.enabled (first .).Values.metrics.annotations }}
+{{- if (first .).Values.metrics.annotations }}
 prometheus.io/scrape: "true"
 prometheus.io/port: {{ last . | quote }}
 prometheus.io/path: /metrics

@@ -1,7 +1,7 @@
 {{/* Everything that is wrong with the values, said at once. Each check tells what, where, and the cure. */}}
 {{- define "laneway.validate" -}}
 {{- $wrong := list -}}
-{{- range list "lanes" "names" "redis" "storage" "mail" "gateway" "settings" "pods" -}}
+{{- range list "lanes" "names" "redis" "storage" "mail" "gateway" "settings" "metrics" "pods" -}}
 {{- range include (printf "laneway.validate.%s" .) $ | fromYamlArray -}}
 {{- $wrong = append $wrong . -}}
 {{- end -}}
@@ -202,6 +202,17 @@
 {{- end }}
 {{- if and (eq (default "local" .embedder) "openai") (not .embedding_url) }}
 - {{ "settings.embedder is openai, and settings.embedding_url is not given. Add the endpoint's URL, up to and with /v1." | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "laneway.validate.metrics" -}}
+{{- with .Values.metrics }}
+{{- $shown := dict "podMonitor.enabled" .podMonitor.enabled "annotations" .annotations "prometheusRule.enabled" .prometheusRule.enabled "dashboards.enabled" .dashboards.enabled }}
+{{- range $name, $on := ternary dict $shown .enabled }}
+{{- if $on }}
+- {{ printf "metrics.%s is true, and metrics.enabled is false, so there would be nothing to see. Set metrics.enabled to true, or metrics.%s to false." $name $name | quote }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}
