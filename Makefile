@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 IMAGE ?= localhost/laneway:dev
+LABELS := org.opencontainers.image
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 OBSERVED := $(filter 1 yes true,$(OBSERVE))
 DEMO_FLAGS := $(if $(filter 1 yes true,$(ONCE)),--once) $(if $(OBSERVED),--observe .cache/observed)
@@ -68,8 +69,8 @@ test-chart: setup ## The chart, rendered and checked by Helm, kubeconform and ku
 .PHONY: image
 image: ## Build the image with docker, podman or buildah (IMAGE=name:tag BASE_IMAGE=image-with-python3)
 	@sh tools/build_image.sh $(IMAGE) tools/image/Dockerfile . \
-		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) --build-arg VERSION=$(VERSION) \
-		--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
+		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) --label $(LABELS).version=$(VERSION) \
+		--label $(LABELS).revision=$$(git rev-parse HEAD 2>/dev/null || echo unknown)
 
 .PHONY: cluster
 cluster: setup ## Start a Kubernetes with two nodes on this machine, with the image on them

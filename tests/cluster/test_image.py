@@ -1,17 +1,19 @@
 """The image as a pod has it: what is in it, what is not, and who it runs as."""
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from cluster.kube import Space
+from cluster.kube import ROOT, Space, run
 from cluster.release import CONTAINED, RESTRICTED, SECURITY, namespace
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 LARGEST_MB = 1_000
+INSPECT = (("docker", "image", "inspect"), ("podman", "image", "inspect"), ("buildah", "inspect"))
 LOOK = """
 import glob, json, os, pathlib, shutil
 
@@ -91,6 +93,24 @@ def test_it_holds_no_compiler_and_nothing_that_installs(seen: dict[str, Any]) ->
 def test_it_holds_no_settings_of_package_indexes(seen: dict[str, Any]) -> None:
     assert seen["indexes"] == []
     assert seen["settings"] == []
+
+
+def test_it_names_its_commit_even_if_nothing_else_changed(image: str) -> None:
+    """buildah took the label from the layers of an older image."""
+    head = run("git", "-C", ROOT, "rev-parse", "HEAD").strip()
+    labels = json.loads(inspected(image))
+    assert f'"org.opencontainers.image.revision": "{head}"' in json.dumps(labels)
+
+
+def inspected(image: str) -> str:
+    """What the builder that has the image says of it."""
+    for words in INSPECT:
+        try:
+            done = subprocess.run([*words, image], capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return done.stdout
+    pytest.skip(f"no builder on this machine has {image}: it was made elsewhere")
 
 
 def test_it_is_small(seen: dict[str, Any], tell: Callable[..., None]) -> None:
