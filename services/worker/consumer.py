@@ -346,7 +346,7 @@ class LaneConsumer(Consumer):
 
 
 class PulseStep(bootsteps.StartStopStep):
-    """Ticks while the event loop turns, and knows whether the lane is consumed."""
+    """Ticks while the event loop turns, and notes when the lane is no longer consumed."""
 
     requires = (Tasks,)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from celery import chain, chord, group
 
+from celery_user import lines
 from laneway.tasks.app import LanewayApp
 from laneway.tasks.errors import UnknownQueue
 from lesson_harness import MODULES, client_of, wait_for_state, write_catalogue
@@ -143,9 +144,9 @@ def test_a_link_error_runs_once_after_failure_wherever_it_is_sent(
     told = sig(app, "lesson.note_failure", str(mark), queue=lane)
     result = app.tasks[task].apply_async(queue=HERE, link_error=told)
     wait_for_state(result, "FAILURE")
-    wait_for(lambda: mark.exists() and mark.read_text(), "the errback")
+    wait_for(lambda: lines(mark), "the errback")
     assert add(app, 1, 1, queue=HERE).apply_async().get(timeout=30) == 2
-    assert mark.read_text().split() == [result.id]
+    assert lines(mark) == [result.id]
 
 
 @pytest.mark.parametrize("lane", [HERE, THERE])

@@ -77,17 +77,22 @@ labels:
 {{- default (include "laneway.part" (list . "gateway-tokens")) .Values.gateway.tokens.existingSecret -}}
 {{- end -}}
 
+{{/* The hosts of a URL, each with its port if that is given, by commas; of a host, itself. */}}
+{{- define "laneway.hostsOf" -}}
+{{- regexReplaceAll "^[a-z+]+://([^@/]*@)?([^/?]*).*$" . "${2}" -}}
+{{- end -}}
+
 {{/* How Celery names the Redis of a URL; without its password. */}}
 {{- define "laneway.celeryURL" -}}
-{{- $url := regexReplaceAll "//[^@/]*@" . "//" -}}
-{{- if hasPrefix "sentinel:" $url -}}
-{{- $shape := "^sentinel://([^/?]*)(/[^?]*)?[?](.*&)?master=([^&]*).*$" -}}
+{{- if hasPrefix "sentinel:" . -}}
+{{- $rest := regexReplaceAll "^sentinel://[^/?]*" . "" -}}
 {{- $places := list -}}
-{{- range splitList "," (regexReplaceAll $shape $url "${1}") -}}
-{{- $places = append $places (printf "sentinel://%s%s" . (regexReplaceAll $shape $url "${2}")) -}}
+{{- range include "laneway.hostsOf" . | splitList "," -}}
+{{- $places = append $places (printf "sentinel://%s%s" . (regexFind "^/[^?]*" $rest)) -}}
 {{- end -}}
-{{- printf "%s, with master_name %s in its transport options" (join ";" $places) (regexReplaceAll $shape $url "${4}") -}}
+{{- $master := regexFind "[?&]master=[^&]*" $rest | trimPrefix "?" | trimPrefix "&" | trimPrefix "master=" -}}
+{{- printf "%s, with master_name %s in its transport options" (join ";" $places) $master -}}
 {{- else -}}
-{{- $url -}}
+{{- regexReplaceAll "//[^@/]*@" . "//" -}}
 {{- end -}}
 {{- end -}}

@@ -51,9 +51,9 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{/* The port of the first host of a URL: (list URL DEFAULT) */}}
+{{/* The port of the first host of a URL, or of a host: (list URL DEFAULT) */}}
 {{- define "laneway.portOf" -}}
-{{- $place := regexReplaceAll "^[a-z+]+://([^@/]*@)?([^/?,]*).*$" (first .) "${2}" -}}
+{{- $place := include "laneway.hostsOf" (first .) | splitList "," | first -}}
 {{- $port := regexFind ":[0-9]+$" $place | trimPrefix ":" -}}
 {{- default (last .) $port -}}
 {{- end -}}
@@ -62,12 +62,13 @@ spec:
 {{- define "laneway.egress.redis" -}}
 {{- $ports := list -}}
 {{- if hasPrefix "sentinel:" . -}}
-{{- $hosts := regexReplaceAll "^sentinel://([^@/]*@)?([^/?]*).*$" . "${2}" -}}
-{{- range splitList "," $hosts -}}
-{{- $ports = append $ports (include "laneway.portOf" (list (printf "sentinel://%s" .) 26379)) -}}
+{{- range include "laneway.hostsOf" . | splitList "," -}}
+{{- $ports = append $ports (include "laneway.portOf" (list . 26379)) -}}
 {{- end -}}
+{{- $ports = append $ports "6379" -}}
+{{- else -}}
+{{- $ports = list (include "laneway.portOf" (list . 6379)) -}}
 {{- end -}}
-{{- $ports = append $ports (ternary "6379" (include "laneway.portOf" (list . 6379)) (hasPrefix "sentinel:" .)) -}}
 - ports:
     {{- range uniq $ports }}
     - {port: {{ . }}, protocol: TCP}

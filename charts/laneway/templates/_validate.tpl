@@ -30,7 +30,7 @@
 - {{ printf "queues.%s.softTimeLimit is %d, not below its timeLimit of %d s, so a task would be killed before it is warned. Lower the one or raise the other." $name (int $lane.softTimeLimit) (int $lane.timeLimit) | quote }}
 {{- end }}
 {{- $lease := default 60 $lane.leaseSeconds }}
-{{- $timeout := default 5 $.Values.settings.broker_timeout_s }}
+{{- $timeout := include "laneway.brokerTimeoutS" $ | float64 }}
 {{- if le (float64 $lease) (addf $timeout 1) }}
 - {{ printf "queues.%s.leaseSeconds is %v, and a worker renews its lease each second and waits up to settings.broker_timeout_s of %v s for Redis's answer, so one that does not come would cost it the lease, and what it runs would start elsewhere too. Raise the one above the other and a second." $name $lease $timeout | quote }}
 {{- end }}
@@ -188,6 +188,11 @@
 {{- end }}
 {{- end -}}
 
+{{/* How long an answer of Redis is awaited: the default is that of the code. */}}
+{{- define "laneway.brokerTimeoutS" -}}
+{{- default 5 .Values.settings.broker_timeout_s -}}
+{{- end -}}
+
 {{/* What no process would start with. */}}
 {{- define "laneway.validate.settings" -}}
 {{- with .Values.settings }}
@@ -196,7 +201,7 @@
 {{- if ge (int $overlap) (int $chunk) }}
 - {{ printf "settings.chunk_overlap_chars is %d, not below settings.chunk_chars of %d, so chunks would not move on. Lower the one or raise the other." (int $overlap) (int $chunk) | quote }}
 {{- end }}
-{{- $timeout := default 5 .broker_timeout_s }}
+{{- $timeout := include "laneway.brokerTimeoutS" $ | float64 }}
 {{- if ge (float64 (default 0 .gateway_wait_ms)) (mulf $timeout 1000) }}
 - {{ printf "settings.gateway_wait_ms is %d, not below settings.broker_timeout_s of %v s, which would cut the wait off. Lower the one or raise the other." (int .gateway_wait_ms) $timeout | quote }}
 {{- end }}
